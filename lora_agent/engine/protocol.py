@@ -1,0 +1,82 @@
+"""What every engine offers, local or remote. The agent, the router and the CLI know only these names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lora_agent.types import Document, JsonSchema, Message, Result, Route, Tool, Usage
+
+if TYPE_CHECKING:
+    from lora_agent.registry.package import AdapterPackage
+
+Cancel = Callable[[], bool]
+"""Asked between tokens; True ends the decode with finish reason "cancelled"."""
+
+
+class Session(Protocol):
+    """The base KV cache of one conversation. Adapters run on it and leave it as it was."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...]
+
+    @property
+    def context_tokens(self) -> int:
+        """Tokens of the rendered context (read or not)."""
+
+    def prefill(self) -> Usage:
+        """Read the whole context with the base. Idempotent: a second call reads nothing."""
+
+    def route(self, legal: Sequence[str] | None = None) -> Route:
+        """Choose among `legal` adapter names ("base" is always legal; None: all registered)."""
+
+    def run(
+        self,
+        adapter: str,
+        *,
+        max_tokens: int | None = None,
+        deadline: float | None = None,
+        cancel: Cancel | None = None,
+        temperature: float = 0.0,
+        seed: int | None = None,
+        **inputs: Any,
+    ) -> Result:
+        """Run one adapter on the base KV; `inputs` are the fields of its input schema beside `messages`
+        and `tools`. `deadline` is a `time.monotonic()` value. Roll back afterwards."""
+
+    def generate(
+        self,
+        *,
+        schema: JsonSchema | None = None,
+        max_tokens: int | None = None,
+        deadline: float | None = None,
+        cancel: Cancel | None = None,
+        temperature: float = 0.0,
+        seed: int | None = None,
+    ) -> Result:
+        """Let the base model answer, free or under a schema. Rolled back afterwards, like an adapter."""
+
+    def extend(self, messages: Sequence[Message]) -> None:
+        """Append messages to the conversation; what the cache already holds is kept."""
+
+
+class EngineProtocol(Protocol):
+    """One base in memory, many adapters."""
+
+    @property
+    def adapters(self) -> Mapping[str, AdapterPackage]:
+        """Registered packages by name."""
+
+    def session(
+        self,
+        messages: Sequence[Message | Mapping[str, Any]],
+        *,
+        tools: Sequence[Tool | Mapping[str, Any]] = (),
+    ) -> Session: ...
+
+    def call(self, adapter: str, inputs: Mapping[str, Any], **options: Any) -> Result: ...
+
+    def generate(self, messages: Sequence[Message | Mapping[str, Any]], schema: Any = None, **options: Any) -> Any: ...
+
+
+__all__ = ["Cancel", "Document", "EngineProtocol", "Session"]
