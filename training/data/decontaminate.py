@@ -8,7 +8,6 @@ never knows which test set a row touched.
 
 from __future__ import annotations
 
-import gzip
 import re
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_agent.errors import ConfigError
-from training.data.rows import Row
+from training.data.rows import Row, open_text
 
 NGRAM = 8
 SHORTEST = 5
@@ -37,10 +36,7 @@ class Decontaminator:
                 f"no list of test-set hashes at {str(path)!r}",
                 hint="point LORA_AGENT_DATA to the data folder; the list is decontamination/ngrams.txt.gz in it",
             )
-        opened = (
-            gzip.open(path, "rt", encoding="ascii") if path.suffix == ".gz" else path.open(encoding="ascii")
-        )
-        with opened as lines:
+        with open_text(path) as lines:
             self._hashes = frozenset(bytes.fromhex(line) for line in lines if line.strip())
 
     @classmethod

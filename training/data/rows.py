@@ -75,13 +75,17 @@ def _write_lines(out: IO[bytes], rows: Iterable[Row]) -> int:
     return count
 
 
+def open_text(path: Path) -> IO[str]:
+    """A text file for reading, unpacked if its name ends in .gz."""
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8")
+    return path.open(encoding="utf-8")
+
+
 def iter_rows(path: str | Path) -> Iterator[Row]:
     """Rows of a file, one at a time; a broken line raises BatchLineError with its number."""
     path = Path(path)
-    opened: IO[str] = (
-        gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    )
-    with opened as lines:
+    with open_text(path) as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 yield _parse(line, f"{path}:{number}")
