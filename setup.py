@@ -1,7 +1,7 @@
 """Names the packages; everything else about the distribution is in pyproject.toml.
 
-They come from three folders: `lora_agent/`, `training/` (installed as `lora_agent.training`, since a top-level
-name `training` would be bad manners) and `adapters/` (data only, installed as `lora_agent._adapters`).
+They come from three folders: `lora_agent/`, `training/` (installed as `lora_agent.training`: a top-level name
+"training" would be bad manners) and `adapters/` (data only, installed as `lora_agent._adapters`).
 """
 
 from setuptools import find_packages, setup

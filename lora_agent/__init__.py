@@ -46,7 +46,7 @@ _HOME = {
     "tool": "lora_agent.agent",
 }
 
-__all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - names of _HOME
+__all__ = [*_HOME, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,143 @@
+"""`lora-agent adapters`: list, show, verify, add and remove adapter packages. The registry does the work."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lora_agent.cli import options
+from lora_agent.types import compact_json
+
+if TYPE_CHECKING:
+    from lora_agent.registry import AdapterPackage
+
+app = typer.Typer(
+    help="List, check and install adapter packages.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@app.command("list")
+def list_(adapter_path: options.AdapterPathOption = None, as_json: options.JsonFlag = False) -> None:
+    """Show every adapter that would be loaded, and every package that is broken."""
+    from lora_agent.registry import Registry
+
+    registry = Registry.discover(adapter_path or ())
+    packages = sorted(registry.packages.values(), key=lambda package: package.name)
+    if as_json:
+        problems = [{"folder": str(folder), "error": fault.message} for folder, fault in registry.problems]
+        print(compact_json({"adapters": [_row(package) for package in packages], "problems": problems}))
+        return
+    for package in packages:
+        print(f"{package.name:<16} {package.version:<8} {package.spec.kind:<6} {package.description}")
+    if not packages:
+        print("no adapters found; add one with `lora-agent adapters add PATH`", file=sys.stderr)
+    for folder, fault in registry.problems:
+        print(f"broken: {folder}\n  {fault.message}\n  {fault.hint}", file=sys.stderr)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="An adapter's name, or a package folder.")],
+    adapter_path: options.AdapterPathOption = None,
+    as_json: options.JsonFlag = False,
+) -> None:
+    """Show one adapter: card, contract, gate report and where it came from."""
+    package = _find(name, adapter_path)
+    facts = {
+        **_row(package),
+        "spec": package.spec.model_dump(mode="json", exclude_none=True),
+        "input_schema": package.input_schema,
+        "output_schema": package.output_schema,
+        "manifest": package.manifest.model_dump(mode="json", exclude={"fingerprint"}),
+    }
+    if as_json:
+        print(compact_json(facts))
+        return
+    import yaml
+
+    print(yaml.safe_dump(facts, sort_keys=False, allow_unicode=True, width=100), end="")
+
+
+@app.command()
+def verify(
+    name: Annotated[str, typer.Argument(help="An adapter's name, or a package folder.")],
+    no_engine: Annotated[
+        bool, typer.Option("--no-engine", help="Check the files only; do not load the base.")
+    ] = False,
+    base: options.BaseOption = None,
+    quantization: options.QuantizationOption = "nf4",
+    device: options.DeviceOption = None,
+    as_json: options.JsonFlag = False,
+) -> None:
+    """Check a package: files, gate, and on the base its tensors and its fingerprint."""
+    from lora_agent.registry import check_gate
+
+    package = _find(name, None)
+    checked = ["files", "schemas"]
+    check_gate(package)
+    checked.append("gate")
+    if not no_engine:
+        options.open_engine(base or package.manifest.base.id, quantization, device, [package.folder], None)
+        checked += ["base", "template", "tensors", "fingerprint"]
+    if as_json:
+        print(compact_json({**_row(package), "checked": checked}))
+    else:
+        print(f"{package.name} {package.version} is good ({', '.join(checked)}): {package.digest}")
+
+
+@app.command()
+def add(
+    path: Annotated[Path, typer.Argument(help="A package folder. It is verified and copied.")],
+    as_json: options.JsonFlag = False,
+) -> None:
+    """Install a package for this user, so that every command finds it."""
+    from lora_agent.registry import install
+
+    package = install(path)
+    print(
+        compact_json(_row(package))
+        if as_json
+        else f"added {package.name} {package.version}: {package.folder}"
+    )
+
+
+@app.command()
+def remove(
+    name: Annotated[str, typer.Argument(help="An installed adapter's name.")],
+    version: Annotated[str | None, typer.Option("--version", help="Only this version. Default: all.")] = None,
+    as_json: options.JsonFlag = False,
+) -> None:
+    """Remove an installed package. Shipped packages stay."""
+    from lora_agent.registry import remove as remove_package
+
+    remove_package(name, version=version)
+    if as_json:
+        print(json.dumps({"removed": name, "version": version}))
+    else:
+        print(f"removed {name}" + (f" {version}" if version else ""))
+
+
+def _find(name: str, paths: list[Path] | None) -> AdapterPackage:
+    """A package by folder where `name` is written like a path, else by name."""
+    from lora_agent.registry import Registry, read_package
+
+    if "/" in name or name.startswith(".") or (Path(name) / "adapter.yaml").is_file():
+        return read_package(Path(name))
+    return Registry.discover(paths or ()).get(name)
+
+
+def _row(package: AdapterPackage) -> dict[str, Any]:
+    return {
+        "name": package.name,
+        "version": package.version,
+        "kind": package.spec.kind,
+        "description": package.description,
+        "gate_passed": package.manifest.gate.passed,
+        "base": package.manifest.base.id,
+        "digest": package.digest,
+        "folder": str(package.folder),
+    }

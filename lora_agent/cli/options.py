@@ -1,0 +1,44 @@
+"""The options that every command with an engine shares, and the one place that opens an engine from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from lora_agent.engine import Engine
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout and nothing else.")]
+BaseOption = Annotated[
+    str | None,
+    typer.Option("--base", help="Hugging Face id or folder of the base. Default: embedded."),
+]
+QuantizationOption = Annotated[str, typer.Option("--quantization", help="nf4, int8 or none.")]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1. Default: the best.")]
+AdapterPathOption = Annotated[
+    list[Path] | None,
+    typer.Option("--adapter-path", help="Adapter package or folder of packages. May be repeated."),
+]
+ConnectOption = Annotated[
+    str | None,
+    typer.Option("--connect", help="OpenAI-compatible endpoint to use, such as http://host:8000/v1."),
+]
+
+
+def open_engine(
+    base: str | None,
+    quantization: str,
+    device: str | None,
+    adapters: Sequence[Path] | None,
+    connect: str | None,
+) -> Engine:
+    """Load the base here, or connect to the endpoint that holds it."""
+    from lora_agent.engine import Engine
+
+    paths = [str(path) for path in adapters or ()]
+    if connect is not None:
+        return Engine.connect(connect, base=base, adapters=paths)
+    return Engine.load(base, quantization=quantization, device=device, adapters=paths)
