@@ -38,11 +38,14 @@ def ask(
     """Ask the agent. Prints each step, then the answer."""
     request = conversation(text, messages)
     from lora_agent.agent import Agent, load_tools
+    from lora_agent.agent.retrieval import as_retriever
     from lora_agent.cli.show import result_text, step_text, terminal
 
+    # Read before the base is loaded: a wrong path should cost no time.
     offered = load_tools(tools) if tools is not None else ()
+    documents = as_retriever(docs) if docs is not None else None
     engine = options.open_engine(base, quantization, device, adapter_path, connect)
-    agent = Agent(engine, tools=offered, documents=docs, trace=trace)
+    agent = Agent(engine, tools=offered, documents=documents, trace=trace)
     run = agent.stream(request)
     if as_json:
         for _ in run:
