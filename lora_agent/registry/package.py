@@ -1,0 +1,131 @@
+"""One adapter package on disk, read and verified: card, manifest, contract and every file's digest.
+
+`read_package` refuses whatever is not exactly what was built. It reads no tensors (`tensors` does) and does
+not know the base (`checks` compares with it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lora_agent.errors import PackageDigestError, PackageFormatError, PickleWeightsError
+from lora_agent.registry.contract import check_card, read_schema
+from lora_agent.registry.digest import package_digest, sha256_file
+from lora_agent.registry.manifest import MANIFEST_FILE, Manifest, read_manifest
+from lora_agent.registry.paths import package_files, safe_path
+from lora_agent.registry.peft_config import CONFIG_FILE, read_peft_config
+from lora_agent.registry.spec import SPEC_FILE, AdapterSpec, read_spec
+from lora_agent.types import JsonSchema
+
+WEIGHTS_FILE = "adapter_model.safetensors"
+PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"})
+REBUILD = "Fetch the package again, or build it again with `lora-agent train RECIPE.yaml --out DIR`."
+
+
+@dataclass(frozen=True)
+class BaseIdentity:
+    """What makes two bases the same for an adapter. Quantization may differ; the rest may not."""
+
+    id: str
+    source_sha256: str
+    quantization: str
+    tokenizer_sha256: str
+    chat_template_sha256: str
+
+
+@dataclass(frozen=True)
+class AdapterPackage:
+    """A verified package. `digest` is its content hash, the same wherever it lies."""
+
+    folder: Path
+    spec: AdapterSpec
+    manifest: Manifest
+    input_schema: JsonSchema
+    output_schema: JsonSchema
+    digest: str
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def version(self) -> str:
+        return self.spec.version
+
+    @property
+    def description(self) -> str:
+        return self.spec.description
+
+
+def read_package(folder: str | Path) -> AdapterPackage:
+    """Read and verify a package folder. Raises the AdapterError family; see `lora_agent.errors`."""
+    folder = Path(folder)
+    if not (folder / SPEC_FILE).exists():
+        raise PackageFormatError(
+            f"{str(folder)!r} is not an adapter package: it has no {SPEC_FILE}",
+            hint="An adapter package is a folder made by `lora-agent train RECIPE.yaml --out DIR`.",
+        )
+    files = package_files(folder)
+    spec = read_spec(folder)
+    manifest, raw = read_manifest(folder)
+    for name in (*manifest.files, spec.input_schema, spec.output_schema):
+        safe_path(folder, name)
+    _refuse_pickles(files, folder)
+    _check_required(spec, manifest, folder)
+    _check_digests(files, manifest, folder)
+    input_schema = read_schema(folder / spec.input_schema)
+    output_schema = read_schema(folder / spec.output_schema)
+    check_card(spec, input_schema, output_schema, folder)
+    _check_kind(spec, folder)
+    return AdapterPackage(folder, spec, manifest, input_schema, output_schema, package_digest(raw))
+
+
+def _refuse_pickles(files: Mapping[str, Path], folder: Path) -> None:
+    for name in files:
+        if Path(name).suffix.lower() in PICKLE_SUFFIXES:
+            raise PickleWeightsError(
+                f"the package {str(folder)!r} holds {name!r}, a pickle: loading it could run any code",
+                hint="Save the weights as safetensors: save_pretrained(..., safe_serialization=True).",
+            )
+
+
+def _check_required(spec: AdapterSpec, manifest: Manifest, folder: Path) -> None:
+    for name in (SPEC_FILE, spec.input_schema, spec.output_schema, CONFIG_FILE, WEIGHTS_FILE):
+        if name not in manifest.files:
+            raise PackageFormatError(
+                f"{str(folder / MANIFEST_FILE)!r} does not list {name!r}, which every package has",
+                hint=REBUILD,
+            )
+
+
+def _check_digests(files: Mapping[str, Path], manifest: Manifest, folder: Path) -> None:
+    for name, expected in manifest.files.items():
+        if name not in files:
+            raise PackageDigestError(
+                f"the package {str(folder)!r} lacks {name!r}, which its manifest lists", hint=REBUILD
+            )
+        found = sha256_file(files[name])
+        if found != expected:
+            raise PackageDigestError(
+                f"{str(files[name])!r} has changed since the package was built: "
+                f"sha256 {found!r}, expected {expected!r}",
+                hint=REBUILD,
+            )
+    for name in files:
+        if name not in manifest.files and name != MANIFEST_FILE:
+            raise PackageDigestError(
+                f"the package {str(folder)!r} holds {name!r}, which its manifest does not list",
+                hint="Remove that file: nothing in a package goes unchecked.",
+            )
+
+
+def _check_kind(spec: AdapterSpec, folder: Path) -> None:
+    tokens = read_peft_config(folder).alora_invocation_tokens
+    if (spec.kind == "alora") != bool(tokens):
+        raise PackageFormatError(
+            f"{str(folder / SPEC_FILE)!r} says kind {spec.kind!r}, but {CONFIG_FILE} has "
+            f"alora_invocation_tokens = {tokens!r}",
+            hint="kind: alora is for adapters trained with invocation tokens, kind: lora for all others.",
+        )
