@@ -1,4 +1,4 @@
-"""The agent: an engine, tools, documents, a policy. `run` gives the result, `stream` the steps as they happen.
+"""The agent: engine, tools, documents, policy. `run` gives the result, `stream` the steps as they happen.
 
 An Agent keeps nothing between runs, so one may serve many threads. It knows engines only by their protocol.
 """

@@ -7,7 +7,6 @@ steps come about.
 from __future__ import annotations
 
 import json
-import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -33,7 +32,7 @@ class Trace:
         if self.path is not None:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self.path.touch()
+                self.path.open("ab").close()
             except OSError as error:
                 raise _cannot_write(self.path, error) from error
 
@@ -50,12 +49,8 @@ class Trace:
         # Half a surrogate pair becomes \udXXX, which is what JSON writes for it.
         data = text.encode("utf-8", errors="backslashreplace")
         try:
-            # One unbuffered append per line, so that several processes may share the file.
-            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                os.write(handle, data)
-            finally:
-                os.close(handle)
+            with self.path.open("ab") as file:  # one write per line: several processes may share the file
+                file.write(data)
         except OSError as error:
             raise _cannot_write(self.path, error) from error
 

@@ -1,7 +1,7 @@
-"""An engine whose model is a set of rules over the text, so that the agent's own behaviour can be tested exactly.
+"""An engine whose model is a set of rules over the text: it makes the agent's own behaviour testable exactly.
 
-It keeps the engine protocol's promises: adapters leave the session as it was, a session only grows, and what was
-read once is not read again.
+It keeps the engine protocol's promises: adapters leave the session as it was, a session only grows, and what
+was read once is not read again.
 """
 
 from __future__ import annotations
