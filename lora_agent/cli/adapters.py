@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,12 +28,16 @@ def list_(adapter_path: options.AdapterPathOption = None, as_json: options.JsonF
     packages = sorted(registry.packages.values(), key=lambda package: package.name)
     if as_json:
         problems = [{"folder": str(folder), "error": fault.message} for folder, fault in registry.problems]
-        print(compact_json({"adapters": [_row(package) for package in packages], "problems": problems}))
+        shadowed = [_row(package) for package in registry.shadowed]
+        rows = [_row(package) for package in packages]
+        print(compact_json({"adapters": rows, "shadowed": shadowed, "problems": problems}))
         return
     for package in packages:
         print(f"{package.name:<16} {package.version:<8} {package.spec.kind:<6} {package.description}")
     if not packages:
         print("no adapters found; add one with `lora-agent adapters add PATH`", file=sys.stderr)
+    for package in registry.shadowed:
+        print(f"shadowed: {package.name} {package.version} in {package.folder}", file=sys.stderr)
     for folder, fault in registry.problems:
         print(f"broken: {folder}\n  {fault.message}\n  {fault.hint}", file=sys.stderr)
 
@@ -114,11 +117,12 @@ def remove(
     """Remove an installed package. Shipped packages stay."""
     from lora_agent.registry import remove as remove_package
 
-    remove_package(name, version=version)
-    if as_json:
-        print(json.dumps({"removed": name, "version": version}))
-    else:
-        print(f"removed {name}" + (f" {version}" if version else ""))
+    removed = remove_package(name, version=version)
+    print(
+        compact_json({"name": name, "removed": removed})
+        if as_json
+        else f"removed {name} {', '.join(removed)}"
+    )
 
 
 def _find(name: str, paths: list[Path] | None) -> AdapterPackage:

@@ -124,7 +124,8 @@ def _resume(wanted: list[str], out: Path) -> tuple[list[bytes], dict[str, deque[
     was changed since, later lines by id, to be written in their turn. Refuses results of another input."""
     if not out.exists():
         return [], {}
-    data = out.read_bytes()
+    with _open(out, "rb") as file:
+        data = file.read()
     written = data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
     keys = [_written_key(line, number, out) for number, line in enumerate(written, start=1)]
     same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(keys, wanted, strict=False)))
