@@ -123,13 +123,13 @@ def _call_tool(run: Run, call: ToolCall) -> Steps:
 
 
 def _answer_from_tools(run: Run) -> Steps:
-    text = render_results(run.results)
-    if not any(result.usable for result in run.results):
-        raise Stop("tool_error", text)
-    if run.setup.policy.compose == "model":
+    """Output that was withheld is no failure of the tool: the answer says so. With nothing usable there is
+    nothing for a model to phrase, whatever the policy."""
+    if run.setup.policy.compose == "model" and any(result.usable for result in run.results):
         yield from _answer_freely(run)
-    yield run.record("answer", None, {"template": [r.call.name for r in run.results]}, text)
-    raise Stop("answer", text)
+    text = render_results(run.results)
+    yield run.record("answer", None, {"template": [result.call.name for result in run.results]}, text)
+    raise Stop("answer" if any(result.outcome.ok for result in run.results) else "tool_error", text)
 
 
 def _answer_from_documents(run: Run, *, rewrite: bool) -> Steps:

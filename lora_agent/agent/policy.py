@@ -16,7 +16,7 @@ class Policy(Boundary):
     """All limits hold for one run. What runs out has its own stop reason."""
 
     max_steps: int = Field(default=12, ge=1)
-    """Recorded steps. Guard, route, tool_call, then two steps for each of four tools, fit exactly in 11."""
+    """Recorded steps. Guard, route, tool_call, two for each of four calls, and the answer: 12."""
 
     max_tokens: int = Field(default=4096, ge=1)
     """Sampled tokens of all calls together. Several times what a run of 12 steps needs: it ends runaways."""
@@ -33,7 +33,8 @@ class Policy(Boundary):
 
     guard_tools: bool = True
     """Run it on each tool's output (tools marked `trusted` apart), since whoever wrote a web page or a mail
-    that a tool reads would otherwise be giving the model orders."""
+    that a tool reads would otherwise be giving the model orders. Documents are the user's own and not checked;
+    what is answered from them is (guard_output)."""
 
     block_threshold: float = Field(default=0.5, ge=0.0, le=1.0)
     """The guard blocks at this probability of unsafe or above. The score is calibrated, so 0.5 is the guard's

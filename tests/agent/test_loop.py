@@ -110,7 +110,7 @@ def test_injected_instructions_never_reach_a_model(compose: Any) -> None:
     engine = ScriptedEngine(route=prefer("tool_call"))
     policy = Policy(compose=compose, max_tool_rounds=3)
     result = Agent(engine, tools=[poisoned], policy=policy).run("Weather in Rome?")
-    assert result.stop_reason == "tool_error"
+    assert result.stop_reason == "answer"
     assert result.output == "get_weather: the output was withheld: instructions to the model"
     guards = [step for step in result.steps if step.kind == "guard"]
     assert guards[1].output["injection"] is True
@@ -300,7 +300,7 @@ def test_a_guard_without_verdict_fails_closed(broken: Any) -> None:
     assert Agent(breaks_on("user")).run("Hi").stop_reason == "blocked_input"
     assert Agent(breaks_on("assistant")).run("Hi").stop_reason == "blocked_output"
     result = Agent(breaks_on("tool"), tools=[get_weather]).run("Weather in Rome?")
-    assert (result.stop_reason, "21 °C" in result.output) == ("tool_error", False)
+    assert (result.stop_reason, "21 °C" in result.output) == ("answer", False)
 
 
 @pytest.mark.parametrize("adapter", ["tool_call", "retrieval", "query_rewrite"])
