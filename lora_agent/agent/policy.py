@@ -33,8 +33,8 @@ class Policy(Boundary):
 
     guard_tools: bool = True
     """Run it on each tool's output (tools marked `trusted` apart), since whoever wrote a web page or a mail
-    that a tool reads would otherwise be giving the model orders. Documents are the user's own and not checked;
-    what is answered from them is (guard_output)."""
+    that a tool reads would otherwise be giving the model orders. Documents are the user's own and
+    not checked; what is answered from them is (guard_output)."""
 
     block_threshold: float = Field(default=0.5, ge=0.0, le=1.0)
     """The guard blocks at this probability of unsafe or above. The score is calibrated, so 0.5 is the guard's
