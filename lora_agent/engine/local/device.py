@@ -1,0 +1,87 @@
+"""Choose the device, the compute dtype and the kernels, each with the reason that `lora-agent doctor` prints.
+
+Nothing is assumed: neither CUDA nor AVX-512. Measurements behind the CPU choice: docs/decisions/002-cpu-kernels.md.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from lora_agent.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+Kernels = Literal["packed", "unpacked"]
+"""packed: 4-bit weights in memory, multiplied by bitsandbytes. unpacked: the same values, expanded to bfloat16
+once at load."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    device: str
+    dtype: torch.dtype
+    dtype_reason: str
+    kernels: Kernels
+    kernels_reason: str
+
+
+@lru_cache(maxsize=1)
+def cpu_flags() -> frozenset[str]:
+    """The instruction sets of this CPU that matter here: avx2, avx512f, avx512_bf16, amx_bf16. Empty if unknown."""
+    interesting = {"avx2", "avx512f", "avx512bw", "avx512_bf16", "amx_bf16", "amx_tile"}
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("flags"):
+                return frozenset(line.split()) & interesting
+    return frozenset()
+
+
+def choose(device: str | None = None, kernels: str = "auto") -> Choice:
+    """`device` "cpu", "cuda", "cuda:1" or None for the best one found. Raises ConfigError for an absent device."""
+    import torch
+
+    if kernels not in ("auto", "packed", "unpacked"):
+        raise ConfigError(f"unknown kernels {kernels!r}", hint="Use 'auto', 'packed' or 'unpacked'.")
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda"):
+        if not torch.cuda.is_available():
+            raise ConfigError(f"device {device!r} asked for, but torch sees no CUDA device", hint='Use device="cpu".')
+        return _cuda(device, kernels)
+    if device != "cpu":
+        raise ConfigError(f"unknown device {device!r}", hint='Use "cpu" or "cuda".')
+    return _cpu(kernels)
+
+
+def _cuda(device: str, kernels: str) -> Choice:
+    import torch
+
+    bf16 = torch.cuda.is_bf16_supported()
+    reason = "the GPU computes bfloat16" if bf16 else "the GPU has no bfloat16"
+    chosen: Kernels = "unpacked" if kernels == "unpacked" else "packed"
+    why = "asked for" if kernels != "auto" else "bitsandbytes has 4-bit kernels for CUDA"
+    return Choice(device, torch.bfloat16 if bf16 else torch.float16, reason, chosen, why)
+
+
+def _cpu(kernels: str) -> Choice:
+    import torch
+
+    flags = cpu_flags()
+    if "amx_bf16" in flags or "avx512_bf16" in flags:
+        dtype, reason = torch.bfloat16, f"the CPU multiplies bfloat16 ({', '.join(sorted(flags))})"
+    else:
+        dtype = torch.float32
+        reason = f"no bfloat16 arithmetic in this CPU ({', '.join(sorted(flags)) or platform.machine()})"
+    if kernels != "auto":
+        return Choice("cpu", dtype, reason, "packed" if kernels == "packed" else "unpacked", "asked for")
+    if "avx512f" in flags:
+        return Choice("cpu", dtype, reason, "packed", "AVX-512 found: bitsandbytes has fast 4-bit CPU kernels for it")
+    return Choice(
+        "cpu", dtype, reason, "unpacked", "no AVX-512: 4-bit values are expanded once to bfloat16, which decodes faster"
+    )

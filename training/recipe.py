@@ -1,0 +1,117 @@
+"""A recipe: what one adapter is built from. YAML, frozen, unknown keys refused; each default has its reason here."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lora_agent.errors import ConfigError
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataFiles(_Strict):
+    """JSON Lines files, relative to the recipe or to `root`."""
+
+    train: str
+    dev: str | None = None
+    """Without it a tenth of the train groups is held out."""
+
+
+class Prompt(_Strict):
+    """How the adapter is called; see lora_agent.registry.spec.PromptSpec."""
+
+    invocation: str | None = None
+    """Default: the base's own turn header with the adapter's name as role, closed by special tokens on both
+    sides as PEFT's aLoRA wants it."""
+    reread: Literal["none", "last_user", "last"] = "last"
+    """Reading the last turn again costs its tokens once more, but with the adapter: see decision 003."""
+    reread_tokens: int = Field(128, ge=0, le=4096)
+    fields: tuple[str, ...] = ()
+    max_new_tokens: int = Field(256, ge=1, le=8192)
+
+
+class Fit(_Strict):
+    """The optimisation. Defaults follow "LoRA Without Regret" and the learning-rate studies arXiv 2602.04998."""
+
+    kind: Literal["alora", "lora"] = "alora"
+    rank: int = Field(16, ge=1, le=256)
+    """16 on every linear layer of a 135M base is 9.8 MB in bfloat16, under the 12 MB that a package may weigh."""
+    alpha: int = Field(32, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    """10x the rate of full fine-tuning, scaled up for a hidden size of 576 (5e-4 * (2000/576)^0.78 = 1.3e-3)."""
+    batch_rows: int = Field(16, ge=1)
+    """LoRA loses quality above 32."""
+    epochs: int = Field(1, ge=1)
+    max_rows: int | None = Field(None, ge=1)
+    """Rows per epoch at most, taken in the shuffled order."""
+    warmup: float = Field(0.03, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+    clip: float = Field(1.0, gt=0)
+    max_tokens: int = Field(1024, ge=16)
+    """A longer row is dropped and counted, never cut."""
+    seed: int = 0
+
+
+class Score(_Strict):
+    pointer: str
+    positive: str | bool
+
+
+class Gate(_Strict):
+    """What must hold on the development rows before the package may be loaded."""
+
+    metric: Literal["exact", "call", "answer", "rewrite", "verdict"] = "exact"
+    min_gain: float = 0.02
+    """The adapter must beat the prompted base by this much on the metric."""
+    min_valid: float = 0.99
+    rows: int = Field(200, ge=1)
+
+
+class Recipe(_Strict):
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")
+    description: str = Field(min_length=1)
+    version: str = "0.1.0"
+    data: DataFiles
+    input_schema: str
+    output_schema: str
+    output: Literal["schema", "tool_calls"] = "schema"
+    score: Score | None = None
+    examples: tuple[str, ...] = ()
+    licence: str = "Apache-2.0"
+    base: str | None = None
+    prompt: Prompt = Prompt()
+    fit: Fit = Fit()
+    gate: Gate = Gate()
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Raises ConfigError with the place of the mistake and, for an unknown key, the nearest known one."""
+    try:
+        raw: Any = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"cannot read the recipe {str(path)!r}: {error.strerror}", hint="Check the path.") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{str(path)!r} is not YAML: {error}", hint="Mend the line named above.") from error
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"{path.name}: {where}: {first['msg']}", hint=_suggest(first)) from error
+
+
+def _suggest(problem: Any) -> str:
+    if problem["type"] != "extra_forbidden":
+        return "See training/recipe.py for every key with its default and the reason for it."
+    model: Any = Recipe
+    for part in problem["loc"][:-1]:
+        model = model.model_fields[part].annotation
+    near = difflib.get_close_matches(str(problem["loc"][-1]), model.model_fields, 1)
+    return f"Did you mean `{near[0]}`?" if near else f"Known keys: {', '.join(model.model_fields)}."
