@@ -1,0 +1,141 @@
+"""Our own router examples: actions, document questions, follow-ups, checks and talk, with and without history.
+
+Hard cases are made on purpose: actions asked as questions, document questions with verbs of action, follow-ups that
+belong to a tool, to documents or to talk, complete questions late in a conversation.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from training.data.router import action_phrases, document_phrases
+from training.data.router.action_phrases import ACTIONS, DEV_ACTIONS, DEV_FOLLOW_UPS, FOLLOW_UPS
+from training.data.router.check_phrases import CHECKS, DEV_CHECKS, DEV_LOOKALIKES, LOOKALIKES
+from training.data.router.contract import Adapter, Example, Turn, one_turn
+from training.data.router.document_phrases import DEV_QUESTIONS, QUESTIONS, threads
+from training.data.router.talk_phrases import DEV_REACTIONS, DEV_TALK, REACTIONS, TAILS, TALK
+from training.data.router.unclear import unclear_texts
+from training.data.rows import Split
+from training.data.safety.generator import lines, lookalike_lines
+from training.data.safety.injections import sample
+from training.data.safety.intents import GROUPS
+from training.data.safety.statements import STATEMENTS
+from training.data.safety.tool_results import HUMAN
+from training.data.safety.voices import typos
+
+_OPENERS = ("", "", "", "", "", "Hi, ", "Hey, ", "Please, ", "One question: ", "Quick one: ", "Sorry, but ", "Okay. ")
+_PLEASANTRIES: tuple[tuple[str, str], ...] = (
+    ("Hi!", "Hello! How can I help you?"), ("Good morning", "Good morning! What can I do for you?"),
+    ("Are you there?", "Yes, I am here."), ("thanks for yesterday", "You are welcome! What is it today?"),
+)  # fmt: skip
+
+
+def fill(template: str, slots: Mapping[str, Sequence[str]], rng: random.Random) -> str:
+    """The template with every `{slot}` replaced by one of its values."""
+    return re.sub(r"{(\w+)}", lambda match: rng.choice(slots[match.group(1)]), template)
+
+
+def _voice(text: str, rng: random.Random) -> str:
+    """An opener, lost capitals or typing errors, now and then."""
+    text = rng.choice(_OPENERS) + text
+    chance = rng.random()
+    if chance < 0.05:
+        return typos(text, rng)
+    return text.lower().rstrip(".?") if chance < 0.2 else text
+
+
+def actions(rng: random.Random, split: Split, count: int) -> Iterator[Example]:
+    """Requests for an action or for live data."""
+    domains = [name for name in ACTIONS if (name in DEV_ACTIONS) == (split == "dev")]
+    for _ in range(count):
+        domain = rng.choice(domains)
+        text = _voice(fill(rng.choice(ACTIONS[domain]), action_phrases.SLOTS, rng), rng)
+        yield one_turn(text, "tool_call", "generator/action", split, domain)
+
+
+def document_questions(rng: random.Random, split: Split, count: int) -> Iterator[Example]:
+    """Standalone questions to manuals, policies and guides."""
+    kinds = [name for name in QUESTIONS if (name in DEV_QUESTIONS) == (split == "dev")]
+    for _ in range(count):
+        template = rng.choice(QUESTIONS[rng.choice(kinds)])
+        text = _voice(fill(template, document_phrases.SLOTS, rng), rng)
+        yield one_turn(text, "retrieval", "generator/document_question", split)
+
+
+def talk(rng: random.Random, split: Split, count: int) -> Iterator[Example]:
+    """Small talk, thanks, jokes, writing, opinions."""
+    families = [name for name in TALK if (name in DEV_TALK) == (split == "dev")]
+    for _ in range(count):
+        text = _voice(rng.choice(TALK[rng.choice(families)]) + rng.choice(TAILS), rng)
+        yield one_turn(text, "base", "generator/talk", split)
+
+
+def conversations(rng: random.Random, split: Split, count: int) -> Iterator[Example]:
+    """Last turns that only make sense after what came before: about documents, tools or nothing at all."""
+    dev = split == "dev"
+    about = threads(dev)
+
+    def example(turns: Sequence[tuple[str, str]], adapter: Adapter, kind: str, group: str) -> Example:
+        typed: tuple[Turn, ...] = tuple(("user" if role == "user" else "assistant", text) for role, text in turns)
+        return Example(typed, adapter, f"generator/{kind}", f"{kind}/{group}", split)
+
+    for _ in range(count):
+        question, answer, short, complete = rng.choice(about)
+        start = [("user", question), ("assistant", answer)]
+        follow = rng.choice(short)
+        if rng.random() < 0.3 and len(short) > 1:
+            other = rng.choice([text for text in short if text != follow])
+            start += [("user", other), ("assistant", "I will look that up.")]
+        follow = follow.lower().rstrip("?") if rng.random() < 0.2 else follow
+        yield example([*start, ("user", follow)], "query_rewrite", "follow_up", question)
+        yield example([*start, ("user", rng.choice(complete))], "retrieval", "new_topic", question)
+        first, reply, then = rng.choice(DEV_FOLLOW_UPS if dev else FOLLOW_UPS)
+        yield example([("user", first), ("assistant", reply), ("user", then)], "tool_call", "tool_follow_up", first)
+        first, reply, then = rng.choice(DEV_REACTIONS if dev else REACTIONS)
+        yield example([("user", first), ("assistant", reply), ("user", then)], "base", "reaction", first)
+
+
+def with_history(example: Example, rng: random.Random) -> Example:
+    """The same complete request after an unrelated exchange or a greeting; the label stays."""
+    if rng.random() < 0.4:
+        earlier = rng.choice(_PLEASANTRIES)
+    else:
+        question, answer, _, _ = rng.choice(threads(example.split == "dev"))
+        tool = rng.choice(DEV_FOLLOW_UPS if example.split == "dev" else FOLLOW_UPS)
+        earlier = rng.choice(((question, answer), tool[:2]))
+    turns: tuple[Turn, ...] = (("user", earlier[0]), ("assistant", earlier[1]), *example.turns)
+    return Example(turns, example.adapter, example.source, example.group, example.split, example.domain)
+
+
+def judged_texts(rng: random.Random, split: Split) -> str:
+    """A text that somebody might want checked: harmful, an injection, or quite harmless."""
+    kind = rng.randrange(4)
+    if kind == 0:
+        text = rng.choice([line for table in STATEMENTS.values() for line in lines(table)])
+        return text.replace("{group}", rng.choice(GROUPS))
+    if kind == 1:
+        return sample(rng, split == "dev").text
+    if kind == 2:
+        return rng.choice([line for _, line in lookalike_lines(split) if not line.startswith("~")])
+    return rng.choice(HUMAN[rng.choice(("mail", "review", "note"))])
+
+
+def checks(rng: random.Random, split: Split, count: int) -> Iterator[Example]:
+    """Requests to judge a text, and requests that quote one for another purpose."""
+    dev = split == "dev"
+    for _ in range(count):
+        text = judged_texts(rng, split)
+        wording = rng.choice(DEV_CHECKS if dev else CHECKS).replace("{text}", text)
+        yield one_turn(_voice(wording, rng), "safety", "generator/check", split)
+        if rng.random() < 0.4:
+            adapter, wording = rng.choice(DEV_LOOKALIKES if dev else LOOKALIKES)
+            filled = wording.replace("{text}", judged_texts(rng, split)).replace("{name}", rng.choice(("Tom", "Priya", "my boss")))
+            label: Adapter = "tool_call" if adapter == "tool_call" else "base"
+            yield one_turn(filled, label, f"generator/quote_{adapter}", split, "mail" if label == "tool_call" else None)
+
+
+def unclear(rng: random.Random, count: int) -> list[Example]:
+    """Inputs that no adapter should be sure about; label "abstain"."""
+    return [one_turn(text, "abstain", "generator/unclear", "dev") for text in unclear_texts(rng, count)]
