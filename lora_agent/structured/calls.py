@@ -1,0 +1,77 @@
+"""The output schema of a tool-calling step: `{"calls": [{"name", "arguments"}]}` over the tools at hand.
+
+The arguments of a call follow the parameters schema of the tool that is named, so a call of an unknown tool
+or with an invented argument cannot be written. Knows tools as values; nothing of prompts or models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lora_agent.errors import SchemaError, ToolNameClashError
+from lora_agent.structured.check import read_schema
+from lora_agent.structured.closing import close_objects
+from lora_agent.structured.document import PREFIX, Document
+from lora_agent.structured.normalise import Normalised, normalise
+from lora_agent.structured.walk import replace_children
+from lora_agent.types import JsonSchema, Tool
+
+MAX_CALLS = 8
+
+
+def normalise_parameters(schema: Any) -> Normalised:
+    """A tool's parameters as JSON Schema: `.schema`, and the repairs made as `.changes`."""
+    return normalise(schema)
+
+
+def calls_schema(tools: Sequence[Tool], max_calls: int = MAX_CALLS) -> JsonSchema:
+    """No call is always allowed. Without tools it is the only answer: `{"calls":[]}`."""
+    names = [tool.name for tool in tools]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ToolNameClashError(f"tools share the name {twice[0]!r}", hint="Give every tool its own name.")
+    defs: dict[str, Any] = {}
+    branches = []
+    for number, tool in enumerate(tools):
+        arguments = _arguments(tool, f"tool{number}.", defs)
+        branches.append(
+            {
+                "type": "object",
+                "properties": {"name": {"const": tool.name}, "arguments": arguments},
+                "required": ["name", "arguments"],
+                "additionalProperties": False,
+            }
+        )
+    items = branches[0] if len(branches) == 1 else {"anyOf": branches}
+    calls = (
+        {"type": "array", "items": items, "maxItems": max_calls}
+        if branches
+        else {"type": "array", "maxItems": 0}
+    )
+    schema: JsonSchema = {
+        "type": "object",
+        "properties": {"calls": calls},
+        "required": ["calls"],
+        "additionalProperties": False,
+    }
+    return {**schema, "$defs": defs} if defs else schema
+
+
+def _arguments(tool: Tool, prefix: str, defs: dict[str, Any]) -> Any:
+    """The tool's parameters, closed; its definitions go to `defs` under names of their own."""
+    try:
+        document = read_schema(normalise(tool.parameters).schema)
+    except SchemaError as error:
+        raise SchemaError(f"tool {tool.name!r}: parameters: {error.message}", hint=error.hint) from error
+    document = close_objects(document, lambda pointer, keyword, value: None)
+    defs.update({prefix + name: _rename(node, prefix, document) for name, node in document.defs.items()})
+    return _rename(document.root, prefix, document)
+
+
+def _rename(node: Any, prefix: str, document: Document) -> Any:
+    if not isinstance(node, dict):
+        return node
+    out = replace_children(node, lambda child, _: _rename(child, prefix, document))
+    if "$ref" in out:
+        out["$ref"] = PREFIX + prefix + document.target(out)
+    return out

@@ -1,0 +1,172 @@
+"""JSON Schema → grammar: check, lower, bound, compile; kept in a small cache.
+
+Every step records what it changed (`Grammar.bounds`, `Grammar.checked`). What still cannot be honoured is a
+`SchemaError` that names the keyword and its JSON pointer; with `lenient=True` it is dropped from the grammar,
+recorded, and left to the final validation. Knows nothing of models or adapters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from threading import Lock
+from typing import Any
+
+from lora_agent.errors import SchemaError
+from lora_agent.structured.bounds import Bound, Limits, any_json, bound_document
+from lora_agent.structured.check import read_schema
+from lora_agent.structured.document import Document
+from lora_agent.structured.explain import misspelt_keywords, unknown_keywords
+from lora_agent.structured.faults import Note
+from lora_agent.structured.grammar import Grammar, Tier, json_grammar, matcher_of
+from lora_agent.structured.locate import locate, overlapping
+from lora_agent.structured.lower import lower
+from lora_agent.structured.vocabulary import Vocabulary
+from lora_agent.types import JsonSchema, compact_json
+
+CACHE_SIZE = 256
+_cache: OrderedDict[str, Grammar] = OrderedDict()
+_lock = Lock()
+
+
+def compile_schema(
+    schema: JsonSchema | bool,
+    vocabulary: Vocabulary,
+    *,
+    budget_tokens: int | None = 512,
+    lenient: bool = False,
+) -> Grammar:
+    """The grammar of all values that fit `schema` within a budget. `budget_tokens=None` adds no bounds."""
+    return _cached(
+        ("schema", schema, budget_tokens, lenient),
+        vocabulary,
+        lambda digest: _compile(schema, vocabulary, budget_tokens, lenient, digest),
+    )
+
+
+def compile_choice(choices: Sequence[str], vocabulary: Vocabulary) -> Grammar:
+    """Exactly one of the texts, as it stands (no quotes)."""
+    if not choices or any(not isinstance(text, str) or not text for text in choices):
+        raise SchemaError(
+            f"choices {list(choices)!r} must be non-empty texts", hint="Give at least one name."
+        )
+    unique = list(dict.fromkeys(choices))
+
+    def build(digest: str) -> Grammar:
+        lark = "start: " + " | ".join(json.dumps(text, ensure_ascii=False) for text in unique)
+        return _text_grammar(
+            "choices", unique, lambda matcher: matcher.grammar_from_lark(lark), vocabulary, digest
+        )
+
+    return _cached(("choice", unique), vocabulary, build)
+
+
+def compile_regex(pattern: str, vocabulary: Vocabulary) -> Grammar:
+    """Text that matches the whole pattern (Rust regex syntax: no look-around, no back-references)."""
+
+    def build(digest: str) -> Grammar:
+        return _text_grammar(
+            "pattern", pattern, lambda matcher: matcher.grammar_from_regex(pattern), vocabulary, digest
+        )
+
+    return _cached(("regex", pattern), vocabulary, build)
+
+
+def _cached(key: Any, vocabulary: Vocabulary, build: Callable[[str], Grammar]) -> Grammar:
+    try:
+        text = compact_json(key)
+    except (TypeError, ValueError, RecursionError):
+        return build("")  # not JSON: the checks of `build` say so
+    digest = hashlib.sha256(f"{vocabulary.digest} {text}".encode("utf-8", "surrogatepass")).hexdigest()
+    with _lock:
+        if digest in _cache:
+            _cache.move_to_end(digest)
+            return _cache[digest]
+    grammar = build(digest)
+    with _lock:
+        _cache[digest] = grammar
+        while len(_cache) > CACHE_SIZE:
+            _cache.popitem(last=False)
+    return grammar
+
+
+def _text_grammar(
+    what: str, value: Any, form: Callable[[Any], str], vocabulary: Vocabulary, digest: str
+) -> Grammar:
+    from llguidance import LLMatcher
+
+    matcher = matcher_of(form(LLMatcher), vocabulary)
+    if matcher.is_error():
+        raise SchemaError(f"{what} {value!r:.200} cannot be compiled: {matcher.get_error():.300}",
+                          hint="Use plain Rust regex syntax: no look-around, no back-references.")  # fmt: skip
+    return Grammar(digest, "text", vocabulary, matcher)
+
+
+def _compile(
+    schema: JsonSchema | bool, vocabulary: Vocabulary, budget: int | None, lenient: bool, digest: str
+) -> Grammar:
+    document, notes = lower(read_schema(schema))
+    if misspelt := misspelt_keywords(document):
+        if not lenient:
+            raise misspelt[0]
+        notes.extend(Note(error.pointer, error.keyword, error.reason) for error in misspelt)
+    notes.extend(unknown_keywords(document))
+    first: tuple[Document, str] | None = None
+    for candidate, bounds, extra, options in _attempts(document, budget):
+        text = json_grammar(candidate.schema(), **options)
+        matcher = matcher_of(text, vocabulary)
+        if not matcher.is_error():
+            return Grammar(
+                digest, "strict", vocabulary, matcher, schema, candidate.schema(),
+                tuple(bounds), (*notes, *extra),
+            )  # fmt: skip
+        first = first or (candidate, matcher.get_error())
+    fault = locate(document, *(first or (document, "")))
+    if not lenient:
+        raise fault
+    notes.append(Note(fault.pointer, fault.keyword, fault.reason))
+    return replace(_lenient(document, vocabulary, budget, notes, digest), schema=schema)
+
+
+def _attempts(
+    document: Document, budget: int | None
+) -> Iterator[tuple[Document, list[Bound], list[Note], dict[str, bool]]]:
+    """Grammars to try, from the most to the least exact; all of them are recorded."""
+    variants: list[tuple[Document, list[Bound], list[Note]]] = []
+    if budget is not None:
+        variants.append((*bound_document(document, budget), []))
+        variants.append(
+            (document, [], [Note("", "", "default bounds contradict the schema: none were added")])
+        )
+    else:
+        variants.append((document, [], []))
+    for candidate, bounds, extra in variants:
+        yield candidate, bounds, extra, {}
+        if unions := overlapping(document):
+            yield candidate, bounds, [*extra, *unions], {"coerce_one_of": True}
+
+
+def _lenient(
+    document: Document, vocabulary: Vocabulary, budget: int | None, notes: list[Note], digest: str
+) -> Grammar:
+    limits = Limits.of(512 if budget is None else budget)
+    bounded, bounds = bound_document(document, 512 if budget is None else budget)
+    tried: list[tuple[Tier, JsonSchema, list[Bound]]] = [("lenient", bounded.schema(), bounds)]
+    root = document.root if isinstance(document.root, dict) else {}
+    shape = [branch for branch in any_json(limits)["anyOf"] if branch["type"] == root.get("type")]
+    tried.append(("generic", shape[0] if shape else any_json(limits), []))
+    for tier, schema, limits_added in tried:
+        matcher = matcher_of(json_grammar(schema, coerce_one_of=True, lenient=True), vocabulary)
+        if not matcher.is_error():
+            dropped = [Note("", "", warning) for warning in matcher.get_grammar_warnings()]
+            if tier == "generic":
+                dropped.append(
+                    Note("", "", "any JSON is accepted while decoding; the schema is checked after")
+                )
+            return Grammar(
+                digest, tier, vocabulary, matcher, None, schema, tuple(limits_added), (*notes, *dropped)
+            )
+    raise SchemaError("even the grammar of any JSON does not compile", hint="Check the tokenizer.")

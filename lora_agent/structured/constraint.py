@@ -1,0 +1,153 @@
+"""One decode under a grammar: which tokens may come next, which must, and what has come.
+
+Knows token ids and logits, no model. llguidance's error state is sticky, so a token is tried before it is
+taken: a refused token raises `EngineError` and leaves the constraint as it was. Not thread-safe; `copy` is
+cheap (4 us).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from lora_agent.errors import EngineError
+from lora_agent.structured.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import torch
+    from llguidance import LLMatcher
+
+
+class Constraint:
+    def __init__(self, matcher: LLMatcher, vocabulary: Vocabulary, tokens: tuple[int, ...] = ()) -> None:
+        self._matcher = matcher
+        self.vocabulary = vocabulary
+        self._tokens = list(tokens)
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """Tokens taken so far."""
+        return tuple(self._tokens)
+
+    @property
+    def stopped(self) -> bool:
+        """The stop token has been taken."""
+        return bool(self._tokens) and self._tokens[-1] == self.vocabulary.stop_token_id
+
+    @property
+    def finished(self) -> bool:
+        """The text is complete and nothing but the stop token may follow."""
+        return self._matcher.is_stopped() and not self._matcher.is_error() or self.stopped
+
+    @property
+    def can_stop(self) -> bool:
+        """The text so far is complete, though more may follow."""
+        return self._matcher.is_accepting() or self.stopped
+
+    def mask(self) -> torch.Tensor:
+        """int32[ceil(vocabulary / 32)]: bit i % 32 of word i // 32 is set where token i may come next."""
+        import torch
+
+        words = torch.zeros((self.vocabulary.size + 31) // 32, dtype=torch.int32)
+        self._matcher.unsafe_compute_mask_ptr(words.data_ptr(), words.numel() * words.element_size())
+        self._raise_on_error()
+        return words
+
+    def apply(self, logits: torch.Tensor) -> torch.Tensor:
+        """Set the logits of forbidden tokens to -inf, in place. `logits`: float[any width], any device."""
+        import torch
+
+        if logits.dim() != 1 or not logits.is_floating_point():
+            raise EngineError(
+                f"logits must be one row of floats, not {logits.dtype} of shape {tuple(logits.shape)}",
+                hint="Call apply once a sequence, with logits[i].",
+            )
+        # One lookup a mask byte in a [256, 8] table of 0 and -inf: 35 us for 49k tokens on a CPU, where unpacking
+        # bits and masked_fill_ takes 259 us.
+        octets = self.mask().view(torch.uint8).int().to(logits.device)
+        bias = _bias_table(logits.dtype, logits.device).index_select(0, octets).view(-1)
+        width = min(logits.shape[0], self.vocabulary.size)
+        logits[:width].add_(bias[:width])
+        logits[width:] = float("-inf")
+        return logits
+
+    def allowed_count(self) -> int:
+        """How many tokens may come next."""
+        import torch
+
+        counts = _popcount().index_select(0, self.mask().view(torch.uint8).int())
+        return int(counts.sum())
+
+    def allowed(self) -> list[int]:
+        """The tokens that may come next, ascending."""
+        import torch
+
+        bits = _octets().index_select(0, self.mask().view(torch.uint8).int()).view(-1)
+        return [int(token) for token in torch.nonzero(bits).view(-1)]
+
+    def forced(self) -> list[int]:
+        """Tokens that are the only way on, as the tokenizer itself would spell them; [] where there is a choice."""
+        tokens = list(self._matcher.compute_ff_tokens())
+        self._raise_on_error()
+        return tokens
+
+    def advance(self, token: int) -> None:
+        """Take one token."""
+        if self.stopped:
+            raise EngineError(
+                f"token {token!r} comes after the stop token", hint="End the decode at the stop token."
+            )
+        if not 0 <= token < self.vocabulary.size or not self._takes(token):
+            text = self.vocabulary.decode(self._tokens[-20:])
+            raise EngineError(
+                f"token {token!r} is not allowed after {text!r}", hint="Choose among the tokens of mask()."
+            )
+        self._matcher.consume_token(token)
+        self._raise_on_error()
+        self._tokens.append(token)
+
+    def _takes(self, token: int) -> bool:
+        if token == self.vocabulary.stop_token_id:
+            return self.can_stop
+        return self._matcher.validate_tokens([token]) == 1
+
+    def rollback(self, count: int) -> None:
+        """Take back the last `count` tokens."""
+        if not 0 <= count <= len(self._tokens):
+            raise EngineError(
+                f"cannot take back {count!r} of {len(self._tokens)} tokens", hint="Count the tokens."
+            )
+        if count and not self._matcher.rollback(count):
+            self._raise_on_error()
+        del self._tokens[len(self._tokens) - count :]
+
+    def copy(self) -> Constraint:
+        return Constraint(self._matcher.deep_copy(), self.vocabulary, self.tokens)
+
+    def _raise_on_error(self) -> None:
+        if self._matcher.is_error():
+            message = " ".join(self._matcher.get_error().split())
+            raise EngineError(
+                f"the grammar failed after {len(self._tokens)} tokens: {message:.300}",
+                hint="Simplify the schema: fewer branches, shorter limits.",
+            )
+
+
+@cache
+def _octets() -> torch.Tensor:
+    """bool[256, 8]: the bits of every byte, lowest first."""
+    import torch
+
+    return (torch.arange(256)[:, None] >> torch.arange(8)[None, :]) & 1 == 1
+
+
+@cache
+def _bias_table(dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    import torch
+
+    return torch.where(_octets(), 0.0, float("-inf")).to(device=device, dtype=dtype)
+
+
+@cache
+def _popcount() -> torch.Tensor:
+    return _octets().sum(1)

@@ -1,0 +1,109 @@
+"""What becomes of every keyword of a schema, before anything is generated.
+
+`explain(schema)` takes the same steps as `compile_schema` (without bounds and without a tokenizer), so a
+schema with an empty `refused` compiles. Knows nothing of models.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from typing import Any
+
+from lora_agent.structured.check import read_schema
+from lora_agent.structured.document import Document
+from lora_agent.structured.faults import Note, SchemaKeywordError, keyword_error
+from lora_agent.structured.grammar import json_grammar, refusal
+from lora_agent.structured.locate import locate, overlapping
+from lora_agent.structured.lower import ANNOTATIONS, CHECKED_AFTER, lower
+from lora_agent.structured.walk import descend, pointer_of
+from lora_agent.types import JsonSchema
+
+ASSERTIONS = frozenset(
+    "type enum const anyOf allOf oneOf $ref properties required additionalProperties patternProperties "
+    "minProperties maxProperties items prefixItems minItems maxItems minLength maxLength pattern format minimum "
+    "maximum exclusiveMinimum exclusiveMaximum multipleOf".split()
+)
+"""Keywords that the grammar enforces."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Three lists of (JSON pointer, keyword, reason)."""
+
+    enforced: list[Note] = field(default_factory=list)
+    """No text that breaks the keyword can be generated."""
+    checked: list[Note] = field(default_factory=list)
+    """Not in the grammar: checked on the finished value, or (as the reason says) without any effect."""
+    refused: list[Note] = field(default_factory=list)
+    """`compile_schema` raises for it, unless `lenient=True`."""
+
+    @property
+    def ok(self) -> bool:
+        return not self.refused
+
+
+def explain(schema: JsonSchema | bool) -> Explanation:
+    try:
+        document, checked = lower(read_schema(schema))
+    except SchemaKeywordError as error:
+        return Explanation(refused=[Note(error.pointer, error.keyword, error.reason)])
+    result = Explanation(checked=[*checked, *unknown_keywords(document)])
+    result.refused.extend(Note(e.pointer, e.keyword, e.reason) for e in misspelt_keywords(document))
+    if message := refusal(json_grammar(document.schema())):
+        unions = overlapping(document)
+        if unions and not (message := refusal(json_grammar(document.schema(), coerce_one_of=True))):
+            result.checked.extend(unions)
+        else:
+            fault = locate(document, document, message)
+            result.refused.append(Note(fault.pointer, fault.keyword, fault.reason))
+    taken = {(note.pointer, note.keyword) for note in (*result.checked, *result.refused)}
+    for place, keyword, _ in _keywords(document):
+        pointer = pointer_of(place)
+        if keyword in ASSERTIONS and (pointer, keyword) not in taken:
+            result.enforced.append(Note(pointer, keyword, "enforced while decoding"))
+    return result
+
+
+def misspelt_keywords(document: Document) -> list[SchemaKeywordError]:
+    """Unknown keywords that look like a real one: without an error they would silently have no effect."""
+    errors = []
+    for place, keyword, _ in _keywords(document):
+        if keyword in ASSERTIONS or keyword in ANNOTATIONS or keyword in CHECKED_AFTER:
+            continue
+        if meant := _meant(keyword):
+            errors.append(
+                keyword_error(
+                    pointer_of(place),
+                    keyword,
+                    f"unknown keyword; did you mean {meant!r}?",
+                    f"Write {meant!r}, or give a note of your own an x- prefix.",
+                )  # fmt: skip
+            )
+    return errors
+
+
+def unknown_keywords(document: Document) -> list[Note]:
+    return [
+        Note(pointer_of(place), keyword, "unknown keyword: no effect")
+        for place, keyword, _ in _keywords(document)
+        if keyword not in ASSERTIONS | ANNOTATIONS and keyword not in CHECKED_AFTER and not _meant(keyword)
+    ]
+
+
+def _keywords(document: Document) -> list[tuple[tuple[str, ...], str, Any]]:
+    return [
+        (place + relative, keyword, value)
+        for _, place, node in document.parts()
+        for relative, sub in descend(node)
+        if isinstance(sub, dict)
+        for keyword, value in sub.items()
+    ]
+
+
+def _meant(keyword: str) -> str | None:
+    if not keyword[:1].isalpha() or keyword.startswith("x-"):
+        return None  # the ways in which people mark a keyword of their own
+    known = {word.lower(): word for word in (*ASSERTIONS, *CHECKED_AFTER) if len(word) > 3}
+    close = difflib.get_close_matches(keyword.lower(), known, n=1, cutoff=0.86)
+    return known[close[0]] if close else None

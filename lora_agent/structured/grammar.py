@@ -1,0 +1,88 @@
+"""A compiled grammar and its way into llguidance. Knows JSON text spelling and tokens; nothing of why a
+schema looks as it does.
+
+llguidance never raises: it enters an error state with a message. `refusal` reads that state; `Grammar.start`
+hands out a fresh `Constraint` by copying the compiled matcher (4 us).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from lora_agent.structured.bounds import Bound
+from lora_agent.structured.faults import Note
+from lora_agent.structured.vocabulary import Vocabulary
+from lora_agent.types import JsonSchema
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher
+
+    from lora_agent.structured.constraint import Constraint
+    from lora_agent.structured.validate import Validation
+
+Tier = Literal["strict", "lenient", "generic", "text"]
+"""strict: the grammar enforces all but `checked`. lenient: llguidance also dropped keywords, named in `checked`.
+generic: any JSON, everything is checked after. text: a choice or a regular expression, not JSON."""
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """What may be generated. `bounds` were added and `checked` taken out to make `bounded` from `schema`."""
+
+    digest: str
+    tier: Tier
+    vocabulary: Vocabulary
+    matcher: LLMatcher = field(repr=False)
+    schema: JsonSchema | bool | None = None
+    bounded: JsonSchema | None = field(default=None, repr=False)
+    bounds: tuple[Bound, ...] = ()
+    checked: tuple[Note, ...] = ()
+
+    def start(self) -> Constraint:
+        from lora_agent.structured.constraint import Constraint
+
+        return Constraint(self.matcher.deep_copy(), self.vocabulary)
+
+    def validate(self, text: str) -> Validation:
+        """Check a finished text against the schema as it was given."""
+        from lora_agent.structured.validate import Fault, Validation, validate
+
+        if self.schema is not None:
+            return validate(text, self.schema)
+        matcher = self.matcher.deep_copy()
+        tokens = self.vocabulary.encode(text)
+        if matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting():
+            return Validation(True, text)
+        return Validation(False, text, (Fault("", "text", f"{text!r:.200} is not one of the allowed texts"),))
+
+
+def json_grammar(schema: JsonSchema, *, coerce_one_of: bool = False, lenient: bool = False) -> str:
+    """llguidance's form of a schema, for text that is spelled like `types.compact_json`."""
+    from llguidance import LLMatcher
+
+    return LLMatcher.grammar_from_json_schema(
+        json.dumps(schema, ensure_ascii=False),
+        overrides={
+            "whitespace_flexible": False,
+            "item_separator": ",",
+            "key_separator": ":",
+            "coerce_one_of": coerce_one_of,
+            "lenient": lenient,
+        },
+    )
+
+
+def refusal(grammar: str) -> str:
+    """Why llguidance does not compile this grammar, or "". Needs no tokenizer."""
+    from llguidance import LLMatcher
+
+    failed, messages = LLMatcher.validate_grammar_with_warnings(grammar)
+    return "\n".join(messages) if failed else ""
+
+
+def matcher_of(grammar: str, vocabulary: Vocabulary) -> Any:
+    from llguidance import LLMatcher
+
+    return LLMatcher(vocabulary.tokens, grammar, log_level=0)

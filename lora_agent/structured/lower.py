@@ -1,0 +1,113 @@
+"""Takes out of a schema the keywords that the grammar cannot enforce, and says which: they are checked after.
+
+The grammar of the lowered schema accepts more than the schema; the final validation always uses the original
+schema, so a value that breaks a lowered keyword is reported as invalid, never returned as valid. Knows what
+llguidance 1.7 to 1.9 refuses (measured on JSONSchemaBench); knows nothing of tokens.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+
+from lora_agent.structured.document import Document
+from lora_agent.structured.faults import Note
+from lora_agent.structured.walk import Place, pointer_of, replace_children
+
+CHECKED_AFTER: dict[str, str] = {
+    "not": "a value that must not occur cannot be masked",
+    "if": "conditions are not part of the grammar",
+    "then": "conditions are not part of the grammar",
+    "else": "conditions are not part of the grammar",
+    "uniqueItems": "the grammar does not compare items",
+    "contains": "the grammar does not count matching items",
+    "minContains": "the grammar does not count matching items",
+    "maxContains": "the grammar does not count matching items",
+    "dependentRequired": "keys that depend on other keys are not part of the grammar",
+    "dependentSchemas": "keys that depend on other keys are not part of the grammar",
+    "propertyNames": "rules for the names of keys are not part of the grammar",
+    "unevaluatedProperties": "what other branches evaluated is not known to the grammar",
+    "unevaluatedItems": "what other branches evaluated is not known to the grammar",
+}
+FORMATS = frozenset("date-time time date duration email hostname ipv4 ipv6 uuid uri unknown".split())
+"""String formats that llguidance turns into a grammar."""
+
+ANNOTATIONS = frozenset(
+    "title description default examples deprecated readOnly writeOnly $comment contentEncoding "
+    "contentMediaType contentSchema discriminator nullable example".split()
+)
+
+
+def lower(document: Document) -> tuple[Document, list[Note]]:
+    notes: list[Note] = []
+    parts: dict[str | None, Any] = {
+        name: _lower(node, place, notes) for name, place, node in document.parts()
+    }
+    return document.copy_with(parts), notes
+
+
+def _lower(node: Any, place: Place, notes: list[Note]) -> Any:
+    if not isinstance(node, dict):
+        return node
+    pointer = pointer_of(place)
+    out = dict(node)
+    for keyword in [name for name in node if name in CHECKED_AFTER]:
+        value = out.pop(keyword)
+        if keyword == "propertyNames" and _name_the_keys(value, out):
+            continue
+        if (
+            value is True
+            and keyword not in ("not", "uniqueItems")
+            or value is False
+            and keyword == "uniqueItems"
+        ):
+            continue  # no effect
+        notes.append(Note(pointer, keyword, CHECKED_AFTER[keyword]))
+    if isinstance(node.get("format"), str) and node["format"] not in FORMATS:
+        notes.append(Note(pointer, "format", _format_reason(out.pop("format"))))
+    _lower_counts(out, pointer, notes)
+    return replace_children(out, lambda child, relative: _lower(child, place + relative, notes))
+
+
+def _format_reason(name: str) -> str:
+    if name in jsonschema.Draft202012Validator.FORMAT_CHECKER.checkers:
+        return f"format {name!r} has no grammar; the value is checked after"
+    return f"format {name!r} is not known: an annotation without effect"
+
+
+def _lower_counts(out: dict[str, Any], pointer: str, notes: list[Note]) -> None:
+    """llguidance counts keys only where none of them is optional."""
+    if not set(out.get("properties", ())) - set(out.get("required", ())):
+        return
+    for keyword in ("minProperties", "maxProperties"):
+        count = out.pop(keyword, None)
+        if count and not (keyword == "minProperties" and count <= len(out.get("required", ()))):
+            notes.append(Note(pointer, keyword, "keys are not counted where some of them are optional"))
+
+
+def _name_the_keys(names: Any, out: dict[str, Any]) -> bool:
+    """Rewrite `propertyNames` of a plain map (pydantic's dict[Literal, T]) as an equal closed object."""
+    if not isinstance(names, dict) or out.get("properties") or out.get("patternProperties"):
+        return False
+    value = out.get("additionalProperties", True)
+    rules = {
+        key: rule
+        for key, rule in names.items()
+        if key not in ANNOTATIONS and (key, rule) != ("type", "string")
+    }
+    if set(rules) == {"enum"} or set(rules) == {"const"}:
+        allowed = rules["enum"] if "enum" in rules else [rules["const"]]
+        if (
+            not all(isinstance(name, str) for name in allowed)
+            or "minProperties" in out
+            or "maxProperties" in out
+        ):
+            return False
+        out["properties"] = {name: value for name in allowed}
+    elif set(rules) == {"pattern"}:
+        out["patternProperties"] = {rules["pattern"]: value}
+    else:
+        return False
+    out["additionalProperties"] = False
+    return True
