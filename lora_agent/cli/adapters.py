@@ -84,7 +84,7 @@ def verify(
     check_gate(package)
     checked.append("gate")
     if not no_engine:
-        options.open_engine(base or package.manifest.base.id, quantization, device, [package.folder], None)
+        options.open_engine(base or package.manifest.base.id, quantization, device, [package.folder])
         checked += ["base", "template", "tensors", "fingerprint"]
     if as_json:
         print(compact_json({**_row(package), "checked": checked}))

@@ -32,7 +32,6 @@ def ask(
     base: options.BaseOption = None,
     quantization: options.QuantizationOption = "nf4",
     device: options.DeviceOption = None,
-    connect: options.ConnectOption = None,
     as_json: options.JsonFlag = False,
 ) -> None:
     """Ask the agent. Prints each step, then the answer."""
@@ -44,7 +43,7 @@ def ask(
     # Read before the base is loaded: a wrong path should cost no time.
     offered = load_tools(tools) if tools is not None else ()
     documents = as_retriever(docs) if docs is not None else None
-    engine = options.open_engine(base, quantization, device, adapter_path, connect)
+    engine = options.open_engine(base, quantization, device, adapter_path)
     agent = Agent(engine, tools=offered, documents=documents, trace=trace)
     run = agent.stream(request)
     if as_json:

@@ -18,7 +18,7 @@ from lora_agent.errors import AdapterInputError, ConfigError, ModelOutputError
 from lora_agent.types import Result, compact_json
 
 if TYPE_CHECKING:
-    from lora_agent.engine import Engine
+    from lora_agent.engine import EngineProtocol
     from lora_agent.registry import AdapterPackage
 
 _NO_INPUT = 'For example: lora-agent call NAME \'{"messages": [{"role": "user", "content": "Hello"}]}\''
@@ -38,7 +38,6 @@ def call(
     base: options.BaseOption = None,
     quantization: options.QuantizationOption = "nf4",
     device: options.DeviceOption = None,
-    connect: options.ConnectOption = None,
     as_json: options.JsonFlag = False,
 ) -> None:
     """Run one adapter on one input and print its output, or on every line of a file."""
@@ -50,8 +49,8 @@ def call(
     value = read_json_argument(input_json, AdapterInputError) if input_json is not None else None
     _package(name, adapter_path)  # before the base is loaded: a wrong name should cost no time
 
-    def open_engine() -> Engine:
-        return options.open_engine(base, quantization, device, adapter_path, connect)
+    def open_engine() -> EngineProtocol:
+        return options.open_engine(base, quantization, device, adapter_path)
 
     if source is not None and out is not None:
         summary = run_batch(source, out, batch_work(name, open_engine().call), failed_line)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from lora_agent.engine import Engine
+    from lora_agent.engine import EngineProtocol
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout and nothing else.")]
 BaseOption = Annotated[
@@ -22,23 +22,13 @@ AdapterPathOption = Annotated[
     list[Path] | None,
     typer.Option("--adapter-path", help="Adapter package or folder of packages. May be repeated."),
 ]
-ConnectOption = Annotated[
-    str | None,
-    typer.Option("--connect", help="OpenAI-compatible endpoint to use, such as http://host:8000/v1."),
-]
 
 
 def open_engine(
-    base: str | None,
-    quantization: str,
-    device: str | None,
-    adapters: Sequence[Path] | None,
-    connect: str | None,
-) -> Engine:
-    """Load the base here, or connect to the endpoint that holds it."""
+    base: str | None, quantization: str, device: str | None, adapters: Sequence[Path] | None
+) -> EngineProtocol:
+    """Load the base into this process."""
     from lora_agent.engine import Engine
 
     paths = [str(path) for path in adapters or ()]
-    if connect is not None:
-        return Engine.connect(connect, base=base, adapters=paths)
     return Engine.load(base, quantization=quantization, device=device, adapters=paths)

@@ -9,18 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import yaml
 
 from lora_agent.cli import options
 from lora_agent.cli.batch import Work, field, run_batch
 from lora_agent.cli.call import print_summary
-from lora_agent.cli.cards import read_cards
-from lora_agent.cli.inputs import as_messages, as_tools, conversation, read_json_file
+from lora_agent.cli.inputs import as_messages, as_tools, conversation, read_json_file, read_text
 from lora_agent.cli.show import bars
 from lora_agent.errors import ConfigError, ToolError
 from lora_agent.types import Message, Route, Tool, compact_json
+
+if TYPE_CHECKING:
+    from lora_agent.engine import EngineProtocol
+    from lora_agent.routing import Card
 
 RouteOne = Callable[[Sequence[Message], Sequence[Tool]], Route]
 
@@ -43,7 +47,6 @@ def route(
     base: options.BaseOption = None,
     quantization: options.QuantizationOption = "nf4",
     device: options.DeviceOption = None,
-    connect: options.ConnectOption = None,
     as_json: options.JsonFlag = False,
 ) -> None:
     """Show which adapter the router picks, with its probabilities."""
@@ -54,28 +57,30 @@ def route(
     if batch and (text is not None or messages is not None):
         raise ConfigError("route needs either a request or --in FILE with --out FILE, got both")
     asked = None if batch else conversation(text, messages)
-    known = read_cards(cards) if cards is not None else None
+    known = _read_cards(cards) if cards is not None else None
 
-    engine = options.open_engine(base, quantization, device, adapter_path, connect)
-    if known is not None:
-        from lora_agent.routing import CardRouter
-
-        by_card = CardRouter(engine, known)
-
-        def one(messages: Sequence[Message], tools: Sequence[Tool]) -> Route:
-            return by_card.route(messages)
-    else:
-
-        def one(messages: Sequence[Message], tools: Sequence[Tool]) -> Route:
-            session = engine.session(messages, tools=tools)
-            session.prefill()
-            return session.route()
-
+    one = _router(options.open_engine(base, quantization, device, adapter_path), known)
     if source is not None and out is not None:
         summary = run_batch(source, out, batch_work(one, offered), failed_line)
         print_summary(asdict(summary), out, as_json)
     elif asked is not None:
         _print_route(one(asked, offered), as_json)
+
+
+def _router(engine: EngineProtocol, cards: Sequence[Card] | None) -> RouteOne:
+    """Among the registered adapters, or among those on the cards."""
+    if cards is not None:
+        from lora_agent.routing import CardRouter
+
+        by_card = CardRouter(engine, cards)
+        return lambda messages, tools: by_card.route(messages)
+
+    def by_session(messages: Sequence[Message], tools: Sequence[Tool]) -> Route:
+        session = engine.session(messages, tools=tools)
+        session.prefill()
+        return session.route()
+
+    return by_session
 
 
 def batch_work(route_one: RouteOne, offered: Sequence[Tool]) -> Work:
@@ -95,6 +100,16 @@ def batch_work(route_one: RouteOne, offered: Sequence[Tool]) -> Work:
 
 def failed_line(error: str) -> dict[str, Any]:
     return {"adapter": None, "probabilities": None, "abstained": None, "error": error}
+
+
+def _read_cards(path: Path) -> Sequence[Card]:
+    from lora_agent.routing import read_cards
+
+    try:
+        value = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as fault:
+        raise ConfigError(f"{str(path)!r} is not YAML: {fault}", hint="Quote texts that hold ':'.") from fault
+    return read_cards(value)
 
 
 def _print_route(chosen: Route, as_json: bool) -> None:

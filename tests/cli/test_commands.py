@@ -219,6 +219,15 @@ def test_route_batch(cli: Cli, tmp_path: Path) -> None:
     assert "a message is malformed: role" in lines[2]["error"]
 
 
+@pytest.mark.parametrize("text", ["{", "- {name: a}", "a: b", "- {name: a, description: A.}\n" * 2])
+def test_malformed_cards_are_told_before_the_base_is_loaded(cli: Cli, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "cards.yaml"
+    path.write_text(text)
+    code, _, err = cli("route", "hello", "--cards", path)
+    assert code == 2
+    assert "error: " in err
+
+
 # doctor
 
 

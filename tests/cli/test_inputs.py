@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from lora_agent.cli.cards import read_cards
 from lora_agent.cli.inputs import as_messages, as_tools, read_json_argument, read_text
 from lora_agent.errors import AdapterInputError, ConfigError, MessagesError, ToolError
 
@@ -55,27 +54,3 @@ def test_tools_take_both_shapes() -> None:
     for wrong in ({}, [{}], ["f"]):
         with pytest.raises(ToolError):
             as_tools(wrong)
-
-
-def test_cards(tmp_path: Path) -> None:
-    path = tmp_path / "cards.yaml"
-    path.write_text("- {name: a, description: A.}\n- {name: b, description: B., examples: [x, y]}\n")
-    assert [(card.name, card.examples) for card in read_cards(path)] == [("a", ()), ("b", ("x", "y"))]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "- {name: a, description: A.}",
-        "- {name: a, description: A.}\n- {name: a, description: B.}",
-        "- {name: a}\n- {name: b}",
-        "- {name: a, description: A., example: [x]}\n- {name: b, description: B.}",
-    ],
-)
-def test_malformed_cards(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "cards.yaml"
-    path.write_text(text)
-    with pytest.raises(ConfigError, match="cards"):
-        read_cards(path)
