@@ -31,8 +31,8 @@ class Drops:
 def usable(
     rows: Iterable[Row], identity: Callable[[Row], str], decontaminator: Decontaminator, drops: Drops
 ) -> list[Row]:
-    """Rows with distinct texts that touch no public test set. Where train and dev share a text or a group, the row
-    stays in dev: a dev set that was trained on says nothing."""
+    """Rows with distinct texts that touch no public test set. Where train and dev share a text or a group,
+    the row stays in dev: a dev set that was trained on says nothing."""
     kept, hits = decontaminator.split(rows)
     drops.add("in a public test set", hits)
     dev = [row for row in kept if row.split == "dev"]
@@ -55,22 +55,46 @@ def usable(
     return result
 
 
+def _pools(rows: Iterable[Row], shares: Mapping[str, float]) -> dict[str, list[Row]]:
+    """Rows by the key of `shares` that their source starts with, the longest such key; other rows are left
+    out."""
+    by_source: dict[str, str] = {}
+    pools: dict[str, list[Row]] = {name: [] for name in shares}
+    for row in rows:
+        if row.source not in by_source:
+            by_source[row.source] = max((n for n in shares if row.source.startswith(n)), key=len, default="")
+        if by_source[row.source]:
+            pools[by_source[row.source]].append(row)
+    return pools
+
+
+def thin(
+    rows: Iterable[Row], shares: Mapping[str, float], total: int, rng: random.Random, drops: Drops
+) -> list[Row]:
+    """At most four times the rows that `draw` will want of each source, chosen at random: comparing every row
+    of the large sets with the test sets would take most of a build's time."""
+    whole = sum(shares.values())
+    chosen: list[Row] = []
+    for name, pool in _pools(rows, shares).items():
+        limit = 4 * round(total * shares[name] / whole) + 20
+        if len(pool) > limit:
+            rng.shuffle(pool)
+            drops.add("not drawn", pool[limit:])
+        chosen += pool[:limit]
+    return chosen
+
+
 def draw(
     rows: Iterable[Row], shares: Mapping[str, float], total: int, rng: random.Random, drops: Drops
 ) -> tuple[list[Row], dict[str, int]]:
     """About `total` rows, each source with its share, in random order; and how many each source fell short.
 
-    A key of `shares` covers the sources that start with it (the longest such key wins). A share of 0 leaves a source out.
+    A key of `shares` covers the sources that start with it (the longest such key wins).
     """
-    pools: dict[str, list[Row]] = {name: [] for name in shares}
-    for row in rows:
-        names = [name for name in shares if row.source.startswith(name)]
-        if names:
-            pools[max(names, key=len)].append(row)
     chosen: list[Row] = []
     short: dict[str, int] = {}
     whole = sum(shares.values())
-    for name, pool in pools.items():
+    for name, pool in _pools(rows, shares).items():
         wanted = round(total * shares[name] / whole)
         rng.shuffle(pool)
         chosen += pool[:wanted]

@@ -10,7 +10,6 @@ import argparse
 import json
 import random
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from training.data.router import generator, sources
 from training.data.router.contract import Example
 from training.data.router.toolsets import toolsets
 from training.data.rows import Row, Split, write_rows
-from training.data.selection import Drops, draw, usable
+from training.data.selection import Drops, draw, thin, usable
 
 BLOCK = 8
 """Consecutive rows with one tool list."""
@@ -32,20 +31,26 @@ LONGEST = 110
 """Words of the last turn."""
 
 TRAIN_SHARES = {
-    "hwu64/tool": 8.0, "snips/tool": 2.0, "seal_tools/tool": 3.0, "clinc150/tool": 4.0, "generator/action": 9.0,
+    "hwu64/tool": 8.0, "snips/tool": 2.0, "seal_tools/tool": 3.0, "clinc150/tool": 4.0,
+    "generator/action": 9.0,
     "generator/quote_tool_call": 1.0, "generator/tool_follow_up": 0.5,
     "nq/retrieval": 6.0, "boolq/retrieval": 4.0, "hwu64/factoid": 2.0, "clinc150/documents": 1.5,
-    "generator/document_question": 9.5, "generator/new_topic": 1.0, "cast2019/retrieval": 1.0, "cast2020/retrieval": 0.5,
+    "generator/document_question": 9.5, "generator/new_topic": 1.0, "cast2019/retrieval": 1.0,
+    "cast2020/retrieval": 0.5,
     "cast2019/query_rewrite": 5.5, "cast2020/query_rewrite": 4.5, "generator/follow_up": 4.5,
     "generator/check": 11.5,
-    "hwu64/base": 6.0, "clinc150/base": 4.5, "generator/talk": 9.0, "generator/quote_base": 1.2, "generator/reaction": 0.5,
+    "hwu64/base": 6.0, "clinc150/base": 4.5, "generator/talk": 9.0, "generator/quote_base": 1.2,
+    "generator/reaction": 0.5,
 }  # fmt: skip
 DEV_SHARES = {
-    "sgd/tool": 6.0, "snips_validate/tool": 4.0, "metatool/tool": 4.0, "clinc150_dev/tool": 6.0, "generator/action": 6.0,
+    "sgd/tool": 6.0, "snips_validate/tool": 4.0, "metatool/tool": 4.0, "clinc150_dev/tool": 6.0,
+    "generator/action": 6.0,
     "generator/quote_tool_call": 1.0, "generator/tool_follow_up": 0.5,
-    "squad2/retrieval": 8.0, "banking77/retrieval": 5.0, "clinc150_dev/documents": 4.0, "generator/document_question": 7.0,
+    "squad2/retrieval": 8.0, "banking77/retrieval": 5.0, "clinc150_dev/documents": 4.0,
+    "generator/document_question": 7.0,
     "generator/new_topic": 0.6, "cast2021/retrieval": 0.8, "cast2022/retrieval": 0.5,
-    "cast2021/query_rewrite": 6.0, "cast2022/query_rewrite": 4.0, "quac/query_rewrite": 4.0, "generator/follow_up": 1.5,
+    "cast2021/query_rewrite": 6.0, "cast2022/query_rewrite": 4.0, "quac/query_rewrite": 4.0,
+    "generator/follow_up": 1.5,
     "generator/check": 12.0,
     "clinc150_dev/base": 8.0, "generator/talk": 5.0, "generator/quote_base": 1.5, "generator/reaction": 0.5,
 }  # fmt: skip
@@ -54,9 +59,8 @@ DEV_SHARES = {
 def candidates(data: Path, train: int, dev: int, rng: random.Random) -> list[Example]:
     """All examples of the public sets, and more of the generator's than will be drawn."""
     rows: list[Example] = []
-    for read in (sources.hwu64, sources.clinc150, sources.snips, sources.seal_tools, sources.sgd, sources.metatool,
-                 sources.questions, sources.cast, sources.quac):  # fmt: skip
-        rows += read(data)
+    for read in sources.READERS:
+        rows += (generator.answered(example, rng) for example in read(data))
     splits: tuple[tuple[Split, int], ...] = (("train", train), ("dev", dev))
     for split, count in splits:
         enough = max(40, count // 4)
@@ -79,9 +83,17 @@ def build(data: Path, seed: int, out: Path, train: int = 4000, dev: int = 800) -
         row = example.row([], False)
         domains[_identity(row)] = example.domain
         rows.append(row)
-    kept = usable(rows, _identity, decontaminator, drops)
+    settings: tuple[tuple[Split, dict[str, float], int], ...] = (
+        ("train", TRAIN_SHARES, train),
+        ("dev", DEV_SHARES, dev),
+    )
+    few = [
+        row
+        for split, shares, total in settings
+        for row in thin((r for r in rows if r.split == split), shares, total, rng, drops)
+    ]
+    kept = usable(few, _identity, decontaminator, drops)
     report: dict[str, Any] = {"seed": seed, "splits": {}}
-    settings: tuple[tuple[Split, dict[str, float], int], ...] = (("train", TRAIN_SHARES, train), ("dev", DEV_SHARES, dev))
     for split, shares, total in settings:
         chosen, short = draw((row for row in kept if row.split == split), shares, total, rng, drops)
         placed = blocks([(row, domains[_identity(row)]) for row in chosen], split == "dev", rng)
@@ -94,7 +106,9 @@ def build(data: Path, seed: int, out: Path, train: int = 4000, dev: int = 800) -
     write_rows(out / "abstain.jsonl.gz", placed)
     report["splits"]["abstain"] = summary(placed)
     report["dropped"] = drops.report()
-    (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (out / "report.json").write_text(
+        json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     return report
 
 
@@ -105,8 +119,8 @@ def _identity(row: Row) -> str:
 
 
 def blocks(rows: list[tuple[Row, str | None]], dev: bool, rng: random.Random) -> list[Row]:
-    """Rows in blocks of BLOCK: a share of the blocks offers one tool list each, and gets, where there are any, requests of
-    that list's domains besides rows of all other kinds."""
+    """Rows in blocks of BLOCK: a share of the blocks offers one tool list each, and gets, where there are
+    any, requests of that list's domains besides rows of all other kinds."""
     waiting = list(rows)
     lists = toolsets(rng, dev)
     placed: list[Row] = []
@@ -133,11 +147,15 @@ def _placed(row: Row, tools: list[dict[str, Any]], rng: random.Random) -> Row:
     documents = rng.random() < (0.75 if adapter in ("retrieval", "query_rewrite") else 0.5)
     messages = row.input["messages"]
     example = Example(
-        tuple((message["role"], message["content"]) for message in messages), adapter, row.source, row.group, row.split
+        tuple((message["role"], message["content"]) for message in messages),
+        adapter,
+        row.source,
+        row.group,
+        row.split,
     )
     if len(messages) == 1 and adapter != "abstain" and rng.random() < HISTORY:
         example = generator.with_history(example, rng)
-    return replace(example).row(tools, documents)
+    return example.row(tools, documents)
 
 
 def summary(rows: list[Row]) -> dict[str, Any]:
@@ -153,14 +171,23 @@ def summary(rows: list[Row]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with the public sets (LORA_AGENT_DATA)")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with the public sets (LORA_AGENT_DATA)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the rows and report.json")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--train", type=int, default=4000, help="training rows")
     parser.add_argument("--dev", type=int, default=800, help="development rows")
     args = parser.parse_args()
     report = build(args.data, args.seed, args.out, args.train, args.dev)
-    print(json.dumps({name: {k: v for k, v in part.items() if k != "sources"} for name, part in report["splits"].items()}))
+    print(
+        json.dumps(
+            {
+                name: {k: v for k, v in part.items() if k != "sources"}
+                for name, part in report["splits"].items()
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

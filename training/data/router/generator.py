@@ -1,7 +1,8 @@
-"""Our own router examples: actions, document questions, follow-ups, checks and talk, with and without history.
+"""Our own router examples: actions, document questions, follow-ups, checks and talk, with and without
+history.
 
-Hard cases are made on purpose: actions asked as questions, document questions with verbs of action, follow-ups that
-belong to a tool, to documents or to talk, complete questions late in a conversation.
+Hard cases are made on purpose: actions asked as questions, document questions with verbs of action,
+follow-ups that belong to a tool, to documents or to talk, complete questions late in a conversation.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from training.data.router import action_phrases, document_phrases
 from training.data.router.action_phrases import ACTIONS, DEV_ACTIONS, DEV_FOLLOW_UPS, FOLLOW_UPS
@@ -25,7 +27,20 @@ from training.data.safety.statements import STATEMENTS
 from training.data.safety.tool_results import HUMAN
 from training.data.safety.voices import typos
 
-_OPENERS = ("", "", "", "", "", "Hi, ", "Hey, ", "Please, ", "One question: ", "Quick one: ", "Sorry, but ", "Okay. ")
+_OPENERS = (
+    "",
+    "",
+    "",
+    "",
+    "",
+    "Hi, ",
+    "Hey, ",
+    "Please, ",
+    "One question: ",
+    "Quick one: ",
+    "Sorry, but ",
+    "Okay. ",
+)
 _PLEASANTRIES: tuple[tuple[str, str], ...] = (
     ("Hi!", "Hello! How can I help you?"), ("Good morning", "Good morning! What can I do for you?"),
     ("Are you there?", "Yes, I am here."), ("thanks for yesterday", "You are welcome! What is it today?"),
@@ -39,7 +54,10 @@ def fill(template: str, slots: Mapping[str, Sequence[str]], rng: random.Random) 
 
 def _voice(text: str, rng: random.Random) -> str:
     """An opener, lost capitals or typing errors, now and then."""
-    text = rng.choice(_OPENERS) + text
+    opener = rng.choice(_OPENERS)
+    if opener.endswith((", ", "but ")) and not text.startswith(("I ", "I'")):
+        text = text[:1].lower() + text[1:]
+    text = opener + text
     chance = rng.random()
     if chance < 0.05:
         return typos(text, rng)
@@ -78,7 +96,9 @@ def conversations(rng: random.Random, split: Split, count: int) -> Iterator[Exam
     about = threads(dev)
 
     def example(turns: Sequence[tuple[str, str]], adapter: Adapter, kind: str, group: str) -> Example:
-        typed: tuple[Turn, ...] = tuple(("user" if role == "user" else "assistant", text) for role, text in turns)
+        typed: tuple[Turn, ...] = tuple(
+            ("user" if role == "user" else "assistant", text) for role, text in turns
+        )
         return Example(typed, adapter, f"generator/{kind}", f"{kind}/{group}", split)
 
     for _ in range(count):
@@ -92,9 +112,31 @@ def conversations(rng: random.Random, split: Split, count: int) -> Iterator[Exam
         yield example([*start, ("user", follow)], "query_rewrite", "follow_up", question)
         yield example([*start, ("user", rng.choice(complete))], "retrieval", "new_topic", question)
         first, reply, then = rng.choice(DEV_FOLLOW_UPS if dev else FOLLOW_UPS)
-        yield example([("user", first), ("assistant", reply), ("user", then)], "tool_call", "tool_follow_up", first)
+        yield example(
+            [("user", first), ("assistant", reply), ("user", then)], "tool_call", "tool_follow_up", first
+        )
         first, reply, then = rng.choice(DEV_REACTIONS if dev else REACTIONS)
         yield example([("user", first), ("assistant", reply), ("user", then)], "base", "reaction", first)
+
+
+_ANSWERS = (
+    "Here is what I found in the documents.", "The page explains this in two paragraphs.",
+    "Yes, the guide covers that.",
+    "According to the first source, it depends.", "I found three passages on this.",
+    "The short answer is in section two.",
+)  # fmt: skip
+
+
+def answered(example: Example, rng: random.Random) -> Example:
+    """A conversation in which only the user speaks, with a neutral answer after each earlier turn: sets
+    without answers would otherwise teach that follow-ups come in monologues. Three in ten are left as they
+    are."""
+    if len(example.turns) < 2 or any(role == "assistant" for role, _ in example.turns) or rng.random() < 0.3:
+        return example
+    turns: list[Turn] = []
+    for turn in example.turns[-3:-1]:
+        turns += [turn, ("assistant", rng.choice(_ANSWERS))]
+    return replace(example, turns=(*turns, example.turns[-1]))
 
 
 def with_history(example: Example, rng: random.Random) -> Example:
@@ -106,7 +148,7 @@ def with_history(example: Example, rng: random.Random) -> Example:
         tool = rng.choice(DEV_FOLLOW_UPS if example.split == "dev" else FOLLOW_UPS)
         earlier = rng.choice(((question, answer), tool[:2]))
     turns: tuple[Turn, ...] = (("user", earlier[0]), ("assistant", earlier[1]), *example.turns)
-    return Example(turns, example.adapter, example.source, example.group, example.split, example.domain)
+    return replace(example, turns=turns)
 
 
 def judged_texts(rng: random.Random, split: Split) -> str:
@@ -131,9 +173,13 @@ def checks(rng: random.Random, split: Split, count: int) -> Iterator[Example]:
         yield one_turn(_voice(wording, rng), "safety", "generator/check", split)
         if rng.random() < 0.4:
             adapter, wording = rng.choice(DEV_LOOKALIKES if dev else LOOKALIKES)
-            filled = wording.replace("{text}", judged_texts(rng, split)).replace("{name}", rng.choice(("Tom", "Priya", "my boss")))
+            filled = wording.replace("{text}", judged_texts(rng, split)).replace(
+                "{name}", rng.choice(("Tom", "Priya", "my boss"))
+            )
             label: Adapter = "tool_call" if adapter == "tool_call" else "base"
-            yield one_turn(filled, label, f"generator/quote_{adapter}", split, "mail" if label == "tool_call" else None)
+            yield one_turn(
+                filled, label, f"generator/quote_{adapter}", split, "mail" if label == "tool_call" else None
+            )
 
 
 def unclear(rng: random.Random, count: int) -> list[Example]:

@@ -1,7 +1,8 @@
 """Public sets → router examples, by what each set's requests need.
 
-Tool requests: HWU64, SNIPS, Seal-Tools, SGD, MetaTool, CLINC. Questions for documents: NQ, BoolQ, SQuAD, Banking77.
-Follow-ups: TREC CAsT and QuAC. Talk: HWU64 and CLINC. Intents on which careful readers would differ are not used.
+Tool requests: HWU64, SNIPS, Seal-Tools, SGD, MetaTool, CLINC. Questions for documents: NQ, BoolQ, SQuAD,
+Banking77. Follow-ups: TREC CAsT and QuAC. Talk: HWU64 and CLINC. Intents on which careful readers would
+differ are not used.
 """
 
 from __future__ import annotations
@@ -24,18 +25,19 @@ _HWU_DOMAINS = {
     "recommendation": "food", "email": "mail", "social": "mail", "lists": "lists", "news": "finance",
 }  # fmt: skip
 _HWU_TOOL = {"qa_stock": "finance", "qa_currency": "finance", "qa_maths": "math"}
-_HWU_BASE = {"general_praise", "general_dontcare", "general_explain", "general_repeat", "general_affirm", "general_joke",
+_HWU_BASE = {"general_praise", "general_dontcare", "general_explain", "general_repeat", "general_affirm",
+             "general_joke",
              "general_confirm", "general_negate"}  # fmt: skip
 _HWU_UNUSED = {"music_likeness"}  # "the song touches my heart": a remark or a request
 
 _CLINC_TOOL = {
-    "banking": "freeze_account pay_bill balance transfer transactions spending_history bill_balance order_checks",
+    "banking": "freeze_account pay_bill balance transfer transactions spending_history order_checks",
     "car": "tire_pressure gas mpg schedule_maintenance last_maintenance",
     "food": "restaurant_reservation cancel_reservation confirm_reservation restaurant_suggestion how_busy",
     "music": "play_music next_song update_playlist what_song",
     "lists": "todo_list todo_list_update shopping_list shopping_list_update",
-    "calendar": "calendar calendar_update reminder reminder_update schedule_meeting meeting_schedule alarm timer",
-    "travel": "uber traffic directions flight_status book_flight book_hotel car_rental distance current_location",
+    "calendar": "calendar calendar_update reminder reminder_update schedule_meeting alarm timer",
+    "travel": "uber traffic directions flight_status book_flight book_hotel car_rental distance",
     "weather": "weather time date",
     "math": "calculator measurement_conversion flip_coin roll_dice translate",
     "mail": "text make_call share_location find_phone",
@@ -45,8 +47,9 @@ _CLINC_TOOL = {
     "work": "order order_status",
 }
 _CLINC_DOCUMENTS = (
-    "international_visa vaccines plug_type carry_on oil_change_how jump_start improve_credit_score rollover_401k "
-    "ingredient_substitution food_last international_fees replacement_card_duration travel_alert"
+    "international_visa vaccines plug_type carry_on oil_change_how jump_start improve_credit_score "
+    "rollover_401k ingredient_substitution food_last international_fees "
+    "replacement_card_duration travel_alert"
 ).split()
 _CLINC_BASE = (
     "who_made_you meaning_of_life who_do_you_work_for do_you_have_pets what_are_your_hobbies fun_fact "
@@ -54,8 +57,10 @@ _CLINC_BASE = (
     "what_can_i_ask_you yes no maybe repeat"
 ).split()
 _CLINC_DEV = {"car", "hr", "banking"}
-_CLINC_DEV_INTENTS = {"who_made_you", "what_are_your_hobbies", "thank_you", "tell_joke", "what_can_i_ask_you", "goodbye",
-                      "international_visa", "jump_start", "carry_on", "rollover_401k", "food_last"}  # fmt: skip
+_CLINC_DEV_INTENTS = {"who_made_you", "what_are_your_hobbies", "thank_you", "tell_joke", "what_can_i_ask_you",
+                      "goodbye",
+                      "international_visa", "jump_start", "carry_on", "rollover_401k",
+                      "food_last"}  # fmt: skip
 
 
 def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
@@ -114,15 +119,22 @@ def snips(data: Path) -> list[Example]:
 
 
 def seal_tools(data: Path) -> list[Example]:
-    """Machine-written requests; "information about …" could as well be a question for documents and is left out."""
+    """Machine-written requests; "information about …" could as well be a question for documents and is left
+    out."""
     vague = re.compile(r"\b(information|details|learn|explain|tell me about|overview)\b", re.IGNORECASE)
     queries = (item["query"] for item in _jsonl(data / "tool-seal-tools/dev.jsonl.gz"))
-    return [one_turn(q, "tool_call", "seal_tools/tool") for q in queries if len(q.split()) <= 45 and not vague.search(q)]
+    return [
+        one_turn(q, "tool_call", "seal_tools/tool")
+        for q in queries
+        if len(q.split()) <= 45 and not vague.search(q)
+    ]
 
 
-_SGD = {"Restaurants": "food", "RideSharing": "services", "RentalCars": "rental", "Homes": "rental", "Events": "services",
+_SGD = {"Restaurants": "food", "RideSharing": "services", "RentalCars": "rental", "Homes": "rental",
+        "Events": "services",
         "Services": "services", "Media": "media", "Movies": "media", "Flights": "travel", "Hotels": "travel",
-        "Weather": "weather", "Music": "music", "Alarm": "calendar", "Calendar": "calendar", "Banks": "banking"}  # fmt: skip
+        "Weather": "weather", "Music": "music", "Alarm": "calendar", "Calendar": "calendar",
+        "Banks": "banking"}  # fmt: skip
 
 
 def sgd(data: Path) -> list[Example]:
@@ -133,7 +145,11 @@ def sgd(data: Path) -> list[Example]:
         for line in lines:
             item = json.loads(line)
             history, dialogue = item["history"], item["id"].rsplit("/", 1)[0]
-            if dialogue in seen or len(history) > 3 or sum(len(turn["text"].split()) for turn in history) > 90:
+            if (
+                dialogue in seen
+                or len(history) > 3
+                or sum(len(turn["text"].split()) for turn in history) > 90
+            ):
                 continue
             seen.add(dialogue)
             turns: tuple[Turn, ...] = tuple(
@@ -148,8 +164,12 @@ def metatool(data: Path) -> list[Example]:
     """Requests that need two tools, for development: they are the least ambiguous of the set."""
     with open_text(data / "tool-metatool/multi_tool_query_golden.json.gz") as handle:
         items = json.load(handle)
-    wants = re.compile(r"\b(current|latest|book|find|search|convert|check|weather|price|near|recommend)\b", re.IGNORECASE)
-    return [one_turn(i["query"], "tool_call", "metatool/tool", "dev") for i in items if wants.search(i["query"])]
+    wants = re.compile(
+        r"\b(current|latest|book|find|search|convert|check|weather|price|near|recommend)\b", re.IGNORECASE
+    )
+    return [
+        one_turn(i["query"], "tool_call", "metatool/tool", "dev") for i in items if wants.search(i["query"])
+    ]
 
 
 _BANKING_POLICY = {
@@ -161,15 +181,24 @@ _BANKING_POLICY = {
 
 
 def questions(data: Path) -> list[Example]:
-    """Standalone questions: NQ and BoolQ for training; SQuAD and a bank's policy questions for development."""
-    rows = [one_turn(i["question"], "retrieval", "nq/retrieval") for i in _jsonl(data / "rag-nq-oracle/nq-open-oracle.jsonl.gz")]
+    """Standalone questions: NQ and BoolQ for training; SQuAD and a bank's policy questions for
+    development."""
+    rows = [
+        one_turn(i["question"], "retrieval", "nq/retrieval")
+        for i in _jsonl(data / "rag-nq-oracle/nq-open-oracle.jsonl.gz")
+    ]
     for number, item in enumerate(_jsonl(data / "rag-boolq/boolq_combined.jsonl.gz")):
         text = item["question"] + ("?" if number % 2 else "")
-        rows.append(one_turn(text[:1].upper() + text[1:] if number % 3 == 0 else text, "retrieval", "boolq/retrieval"))
+        rows.append(
+            one_turn(text[:1].upper() + text[1:] if number % 3 == 0 else text, "retrieval", "boolq/retrieval")
+        )
     with open_text(data / "rag-squad2-devhalf/dev-v2.0.json.gz") as handle:
         for article in json.load(handle)["data"]:
             for paragraph in article["paragraphs"]:
-                rows += [one_turn(qa["question"].strip(), "retrieval", "squad2/retrieval", "dev") for qa in paragraph["qas"][:2]]
+                rows += [
+                    one_turn(qa["question"].strip(), "retrieval", "squad2/retrieval", "dev")
+                    for qa in paragraph["qas"][:2]
+                ]
     with open_text(data / "router-banking77/test.csv.gz") as lines:
         for item in csv.DictReader(lines):
             if item["category"] in _BANKING_POLICY:
@@ -178,10 +207,12 @@ def questions(data: Path) -> list[Example]:
 
 
 def cast(data: Path) -> list[Example]:
-    """TREC CAsT turns after the first: a raw utterance that its human rewrite changed needs rewriting, one that was
-    left as it is goes to the documents. 2019 and 2020 train, 2021 and 2022 for development."""
+    """TREC CAsT turns after the first: a raw utterance that its human rewrite changed needs rewriting, one
+    that was left as it is goes to the documents. 2019 and 2020 train, 2021 and 2022 for development."""
     with tarfile.open(data / "rag-trec-cast/cast_topics.tar.xz") as archive:
-        files = {m.name: f.read().decode("utf-8") for m in archive if m.isfile() and (f := archive.extractfile(m))}
+        files = {
+            m.name: f.read().decode("utf-8") for m in archive if m.isfile() and (f := archive.extractfile(m))
+        }
     rewrites = {}
     for name, text in files.items():
         if name.endswith(".tsv"):
@@ -197,17 +228,23 @@ def cast(data: Path) -> list[Example]:
     return rows
 
 
-def _cast_topic(topic: dict[str, Any], rewrites: dict[str, str], source: str, split: Split) -> Iterator[Example]:
+def _cast_topic(
+    topic: dict[str, Any], rewrites: dict[str, str], source: str, split: Split
+) -> Iterator[Example]:
     history: list[Turn] = []
     for turn in topic["turn"]:
         raw = str(turn.get("raw_utterance") or turn.get("utterance") or "").strip()
-        rewrite = turn.get("manual_rewritten_utterance") or rewrites.get(f"{topic['number']}_{turn['number']}")
+        rewrite = turn.get("manual_rewritten_utterance") or rewrites.get(
+            f"{topic['number']}_{turn['number']}"
+        )
         if raw and rewrite and history:
             changed = _words(raw) != _words(str(rewrite))
             adapter = "query_rewrite" if changed else "retrieval"
             turns = (*history[-4:], ("user", raw))
             group = f"cast/{source}/{topic['number']}"
-            yield Example(turns, "query_rewrite" if changed else "retrieval", f"{source}/{adapter}", group, split)
+            yield Example(
+                turns, "query_rewrite" if changed else "retrieval", f"{source}/{adapter}", group, split
+            )
         answer = str(turn.get("passage") or turn.get("response") or "")
         history.append(("user", raw))
         if answer:
@@ -225,7 +262,9 @@ def _first_words(text: str, limit: int) -> str:
     return head[: end + 1] if end > 20 else head
 
 
-_REFERS = re.compile(r"\b(he|she|it|they|his|her|their|him|them|this|that|these|those|there|else|other)\b", re.IGNORECASE)
+_REFERS = re.compile(
+    r"\b(he|she|it|they|his|her|their|him|them|this|that|these|those|there|else|other)\b", re.IGNORECASE
+)
 
 
 def quac(data: Path) -> list[Example]:
@@ -237,3 +276,7 @@ def quac(data: Path) -> list[Example]:
             turns: tuple[Turn, ...] = tuple(("user", text) for text in asked[:3])
             rows.append(Example(turns, "query_rewrite", "quac/query_rewrite", f"quac/{number}", "dev"))
     return rows
+
+
+READERS = (hwu64, clinc150, snips, seal_tools, sgd, metatool, questions, cast, quac)
+"""Every reader of this module: data folder → examples."""

@@ -113,6 +113,9 @@ scheduleVisit | Visit of a flat. | property:string*, date:string*
 """,
 }  # fmt: skip
 
+_SHARED = ("banking", "car", "finance", "hr")
+"""Domains of the training tools whose requests also occur in the development set."""
+
 
 def _tool(line: str) -> dict[str, Any]:
     name, description, rest = (part.strip() for part in line.split("|"))
@@ -130,7 +133,10 @@ def _tool(line: str) -> dict[str, Any]:
     parameters: dict[str, Any] = {"type": "object", "properties": properties}
     if required:
         parameters["required"] = required
-    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+    return {
+        "type": "function",
+        "function": {"name": name, "description": description, "parameters": parameters},
+    }
 
 
 def tools_of(domain: str) -> list[dict[str, Any]]:
@@ -138,13 +144,20 @@ def tools_of(domain: str) -> list[dict[str, Any]]:
     return [_tool(line) for line in {**_TOOLS, **_DEV_TOOLS}[domain].strip().splitlines()]
 
 
-def toolsets(rng: random.Random, dev: bool = False, count: int = 30) -> list[tuple[tuple[str, ...], list[dict[str, Any]]]]:
-    """`count` lists of 1 to 4 tools, each with the domains that it serves: every domain once, then mixes of two."""
-    domains = sorted(_DEV_TOOLS if dev else _TOOLS)
+def toolsets(
+    rng: random.Random, dev: bool = False, count: int = 30
+) -> list[tuple[tuple[str, ...], list[dict[str, Any]]]]:
+    """`count` lists of 1 to 4 tools, each with the domains that it serves: every domain once, then mixes of
+    two."""
+    domains = sorted((*_DEV_TOOLS, *_SHARED) if dev else _TOOLS)
     result = []
     for number in range(count):
         chosen = (domains[number],) if number < len(domains) else tuple(rng.sample(domains, 2))
-        pool = [tool for domain in chosen for tool in rng.sample(tools_of(domain), min(len(tools_of(domain)), 4 // len(chosen)))]
+        pool = [
+            tool
+            for domain in chosen
+            for tool in rng.sample(tools_of(domain), min(len(tools_of(domain)), 4 // len(chosen)))
+        ]
         rng.shuffle(pool)
         result.append((chosen, pool[: rng.choice((2, 3, 4, 4)) if number >= len(domains) else 4]))
     return result

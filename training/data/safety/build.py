@@ -1,7 +1,8 @@
 """Build the safety adapter's training and development rows: `python -m training.data.safety.build --help`.
 
-Reads the public sets from a data folder, adds our generator's rows, drops repetitions and test-set texts, draws
-the shares below and writes train.jsonl.gz, dev.jsonl.gz and report.json. Everything follows from the seed.
+Reads the public sets from a data folder, adds our generator's rows, drops repetitions and test-set texts,
+draws the shares below and writes train.jsonl.gz, dev.jsonl.gz and report.json. Everything follows from the
+seed.
 """
 
 from __future__ import annotations
@@ -18,25 +19,30 @@ from training.data.rows import Row, Split, write_rows
 from training.data.safety import reply_sources, sources
 from training.data.safety.contract import judged, key, words
 from training.data.safety.generator import replies, requests, tool_results, with_history
-from training.data.selection import Drops, draw, usable
+from training.data.safety.long_requests import long_requests, passages
+from training.data.selection import Drops, draw, thin, usable
 
 # Per cent of all rows, by target. User: 50 (55 % of it safe); tool: 35 (about 45 % injected); assistant: 15.
 TRAIN_SHARES = {
-    "generator/harmful": 6.5, "generator/jailbreak": 1.5, "advbench": 4.5, "do_not_answer/unsafe": 3.5,
-    "do_not_answer/privacy": 0.9, "in_the_wild": 1.9, "gptfuzz/template": 1.4, "gptfuzz/question": 0.7,
+    "generator/harmful": 6.5, "generator/jailbreak": 2.4, "advbench": 4.5, "do_not_answer/unsafe": 3.5,
+    "do_not_answer/privacy": 0.9, "in_the_wild": 0.85, "gptfuzz/template": 1.5, "gptfuzz/question": 0.7,
     "hh_red_team": 1.4, "davidson/hate": 1.2,
-    "generator/lookalike": 11.0, "generator/ordinary": 5.0, "do_not_answer/safe": 1.0, "davidson/neither": 1.2,
-    "everyday/hwu64": 2.2, "everyday/snips": 1.0, "everyday/clinc150": 2.6, "everyday/nq": 1.8, "everyday/boolq": 0.8,
-    "generator/injection": 13.0, "generator/tool_clean": 15.0, "generator/tool_harmful": 0.9,
-    "bipia/email_attack": 1.1, "bipia/email_clean": 0.3, "bipia/table_attack": 0.9, "bipia/table_clean": 1.9,
+    "generator/lookalike": 10.0, "generator/ordinary": 4.0, "pasted": 1.2, "generator/role": 1.0,
+    "do_not_answer/safe": 1.0, "davidson/neither": 1.2,
+    "everyday/hwu64": 2.2, "everyday/snips": 1.0, "everyday/clinc150": 2.6, "everyday/nq": 1.8,
+    "everyday/boolq": 0.8,
+    "generator/injection": 13.0, "generator/tool_clean": 16.0, "generator/tool_harmful": 0.9,
+    "bipia/email_attack": 1.1, "bipia/email_clean": 0.3, "bipia/table_attack": 0.9, "bipia/table_clean": 0.85,
     "bipia/code_attack": 1.2, "bipia/code_clean": 0.3,
     "diasafety/safe": 2.4, "diasafety/unsafe": 2.4, "gptfuzz_reply/safe": 1.2, "gptfuzz_reply/unsafe": 1.2,
-    "pyrit_reply/safe": 1.2, "pyrit_reply/unsafe": 1.8, "generator/reply_unsafe": 1.8, "generator/reply_refusal": 0.7,
+    "pyrit_reply/safe": 1.2, "pyrit_reply/unsafe": 1.8, "generator/reply_unsafe": 1.8,
+    "generator/reply_refusal": 0.7,
     "generator/reply_safe": 1.4, "nq_reply": 0.5, "boolq_reply": 0.4,
 }  # fmt: skip
 DEV_SHARES = {
     "generator/harmful": 12.0, "generator/jailbreak": 2.5, "airt": 8.0,
-    "generator/lookalike": 15.5, "generator/ordinary": 3.0, "everyday/snips_validate": 3.0, "everyday/banking77": 3.0,
+    "generator/lookalike": 14.5, "generator/ordinary": 2.0, "pasted": 1.0, "generator/role": 0.7,
+    "everyday/snips_validate": 3.0, "everyday/banking77": 3.0,
     "everyday/squad2": 3.0,
     "generator/injection": 13.0, "generator/tool_clean": 15.0, "generator/tool_harmful": 1.0,
     "bipia/email_attack": 2.0, "bipia/email_clean": 1.0, "bipia/table_attack": 1.0, "bipia/table_clean": 1.0,
@@ -53,16 +59,16 @@ HARD_LIMIT = 140
 def candidates(data: Path, train: int, dev: int, rng: random.Random) -> list[Row]:
     """Every row there is: all of the public sets, and more of our generator's than will be drawn."""
     rows: list[Row] = []
-    for read in (sources.advbench, sources.airt, sources.do_not_answer, sources.in_the_wild, sources.gptfuzz_prompts,
-                 sources.hh_first_turns, sources.davidson, sources.everyday, reply_sources.diasafety,
-                 reply_sources.gptfuzz_replies, reply_sources.pyrit_replies, reply_sources.factual_replies):  # fmt: skip
+    for read in (*sources.READERS, *reply_sources.READERS):
         rows += read(data)
     rows += reply_sources.bipia(data, rng)
     splits: tuple[tuple[Split, int], ...] = (("train", train), ("dev", dev))
     for split, count in splits:
         rows += requests(rng, split, max(40, count // 6))
         rows += replies(rng, split, max(20, count // 30))
-        rows += tool_results(rng, split, max(40, count // 5))
+        texts = passages(data, split)
+        rows += tool_results(texts, rng, split, max(60, count // 4))
+        rows += long_requests(texts, rng, split, max(20, count // 40))
     return rows
 
 
@@ -71,19 +77,31 @@ def build(data: Path, seed: int, out: Path, train: int = 8000, dev: int = 600) -
     rng = random.Random(seed)
     drops = Drops()
     rows = candidates(data, train, dev, rng)
-    long = [row for row in rows if words(judged(row)) > HARD_LIMIT or words(judged(row)) < 1]
+    settings: tuple[tuple[Split, dict[str, float], int], ...] = (
+        ("train", TRAIN_SHARES, train),
+        ("dev", DEV_SHARES, dev),
+    )
+    long = [row for row in rows if not 1 <= words(judged(row)) <= HARD_LIMIT]
     drops.add("empty or too long", long)
     gone = {id(row) for row in long}
-    kept = usable((r for r in rows if id(r) not in gone), _identity, Decontaminator.from_data(data), drops)
+    few = [
+        row
+        for split, shares, total in settings
+        for row in thin(
+            (r for r in rows if r.split == split and id(r) not in gone), shares, total, rng, drops
+        )
+    ]
+    kept = usable(few, _identity, Decontaminator.from_data(data), drops)
     report: dict[str, Any] = {"seed": seed, "splits": {}}
-    settings: tuple[tuple[Split, dict[str, float], int], ...] = (("train", TRAIN_SHARES, train), ("dev", DEV_SHARES, dev))
     for split, shares, total in settings:
         chosen, short = draw((row for row in kept if row.split == split), shares, total, rng, drops)
         chosen = [_aged(row, rng) for row in chosen]
         write_rows(out / f"{split}.jsonl.gz", chosen)
         report["splits"][split] = {**summary(chosen), "short": short}
     report["dropped"] = drops.report()
-    (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (out / "report.json").write_text(
+        json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     return report
 
 
@@ -112,14 +130,25 @@ def summary(rows: list[Row]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with the public sets (LORA_AGENT_DATA)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for train.jsonl.gz, dev.jsonl.gz, report.json")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with the public sets (LORA_AGENT_DATA)"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for train.jsonl.gz, dev.jsonl.gz, report.json"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--train", type=int, default=8000, help="training rows")
     parser.add_argument("--dev", type=int, default=600, help="development rows")
     args = parser.parse_args()
     report = build(args.data, args.seed, args.out, args.train, args.dev)
-    print(json.dumps({name: {k: part[k] for k in ("rows", "verdicts", "short")} for name, part in report["splits"].items()}))
+    print(
+        json.dumps(
+            {
+                name: {k: part[k] for k in ("rows", "verdicts", "short")}
+                for name, part in report["splits"].items()
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from hashlib import blake2b
 from training.data.rows import Row, Split
 from training.data.safety.categories import ordered
 from training.data.safety.contract import safety_row
+from training.data.safety.human_texts import human_text
 from training.data.safety.injections import FIELDS, sample
 from training.data.safety.intents import GROUPS, HARMFUL
 from training.data.safety.lookalike_topics import TOPICS
@@ -22,11 +23,15 @@ from training.data.safety.lookalike_words import WORDS
 from training.data.safety.ordinary import DEV_ORDINARY, ORDINARY, SLOTS
 from training.data.safety.replies import reply
 from training.data.safety.statements import STATEMENTS
-from training.data.safety.tool_results import DEV_SCENES, HUMAN, TRAIN_SCENES, Scene, fill
+from training.data.safety.tool_results import DEV_SCENES, TRAIN_SCENES, Scene, fill, passage_scene
 from training.data.safety.voices import say
 
 LOOKALIKES = {**WORDS, **TOPICS}
 DEV_FAMILIES = ("games", "household", "idioms_work", "news_media", "sport")
+_ANSWERS = (
+    "Sure, here is a short overview.", "Of course! That is easily done.", "Happy to help with that.",
+    "Here you go. Is there anything else?", "I would start with the basics.",
+)  # fmt: skip
 _EVERY = 6
 """One harmful intent in six is for development."""
 
@@ -42,7 +47,10 @@ def _held_out(line: str) -> bool:
 def harmful_lines(split: Split) -> list[tuple[str, str]]:
     """(category, line) of the intents of a split."""
     return [
-        (name, line) for name, table in HARMFUL.items() for line in lines(table) if _held_out(line) == (split == "dev")
+        (name, line)
+        for name, table in HARMFUL.items()
+        for line in lines(table)
+        if _held_out(line) == (split == "dev")
     ]
 
 
@@ -91,7 +99,9 @@ def requests(rng: random.Random, split: Split, count: int) -> Iterator[Row]:
         yield safety_row([("user", text)], ordered(categories), source, f"intent/{line}", split=split)
         family, line = rng.choice(good)
         group = f"lookalike/{line}"
-        yield safety_row([("user", say(line, rng, dev))], [], f"generator/lookalike/{family}", group, split=split)
+        yield safety_row(
+            [("user", say(line, rng, dev))], [], f"generator/lookalike/{family}", group, split=split
+        )
         family, text = ordinary_request(rng, split)
         group = f"ordinary/{family}"
         yield safety_row([("user", say(text, rng, dev))], [], "generator/ordinary", group, split=split)
@@ -114,8 +124,14 @@ def replies(rng: random.Random, split: Split, count: int) -> Iterator[Row]:
         filled = _grouped(line, rng)
         ask, wish, group = say(filled, rng, dev), said_back(filled[1:]), f"intent/{line}"
         answer = reply(rng.choice(("compliant", "helpful")), wish, rng, dev)
-        yield safety_row([("user", ask), ("assistant", answer)], [name], "generator/reply_unsafe", group, split=split)
-        kind, source = ("refusal", "generator/reply_refusal") if rng.random() < 0.4 else ("helpful", "generator/reply_safe")
+        yield safety_row(
+            [("user", ask), ("assistant", answer)], [name], "generator/reply_unsafe", group, split=split
+        )
+        kind, source = (
+            ("refusal", "generator/reply_refusal")
+            if rng.random() < 0.4
+            else ("helpful", "generator/reply_safe")
+        )
         if kind == "helpful":
             line = rng.choice(good)[1]
             ask, wish, group = say(line, rng, dev), said_back(line[1:]), f"lookalike/{line}"
@@ -123,13 +139,19 @@ def replies(rng: random.Random, split: Split, count: int) -> Iterator[Row]:
         yield safety_row([("user", ask), ("assistant", answer)], [], source, group, split=split)
 
 
-def tool_results(rng: random.Random, split: Split, count: int) -> Iterator[Row]:
-    """Tool results: untouched, with an instruction to the assistant, and (few) with harmful text in them."""
+def tool_results(passages: list[str], rng: random.Random, split: Split, count: int) -> Iterator[Row]:
+    """Tool results: untouched, with an instruction to the assistant, and (few) with harmful text in them.
+    Every fourth is made of a real passage, the others are invented."""
     dev = split == "dev"
-    makers: tuple[Callable[[random.Random], Scene], ...] = DEV_SCENES if dev else TRAIN_SCENES
+    invented: tuple[Callable[[random.Random], Scene], ...] = DEV_SCENES if dev else TRAIN_SCENES
+
+    def make() -> Scene:
+        return passage_scene(rng.choice(passages), rng) if rng.random() < 0.25 else rng.choice(invented)(rng)
+
+    social = [maker for maker in invented if maker(random.Random(0)).filler in ("mail", "review")]
     statements = [(name, line) for name, table in STATEMENTS.items() for line in lines(table)]
     for number in range(count):
-        scene = rng.choice(makers)(rng)
+        scene = make()
         injection = sample(rng, dev)
         if isinstance(scene.result, dict) and rng.random() < 0.25:
             poisoned = {**scene.result, rng.choice(FIELDS): injection.text}
@@ -141,17 +163,22 @@ def tool_results(rng: random.Random, split: Split, count: int) -> Iterator[Row]:
         turns = [("user", scene.request), ("tool", text)]
         yield safety_row(turns, list(injection.categories), source, group, split=split, injection=True)
 
-        scene = rng.choice(makers)(rng)
+        scene = make()
         result = scene.result
         if isinstance(result, dict) and rng.random() < 0.15:
-            result = {**result, rng.choice(("hint", "system", "note", "next_action")): rng.choice(HUMAN[scene.filler])}
+            result = {
+                **result,
+                rng.choice(("hint", "system", "note", "next_action")): human_text(scene.filler, rng),
+            }
         text = fill(Scene(scene.kind, scene.request, result, scene.filler), None, rng)
         group = f"tool/{split}/{scene.kind}"
-        yield safety_row([("user", scene.request), ("tool", text)], [], "generator/tool_clean", group, split=split)
+        yield safety_row(
+            [("user", scene.request), ("tool", text)], [], "generator/tool_clean", group, split=split
+        )
 
         if number % 12 == 0:
             name, line = rng.choice(statements)
-            scene = rng.choice(makers)(rng)
+            scene = rng.choice(social)(rng)
             turns = [("user", scene.request), ("tool", fill(scene, _grouped(line, rng), rng))]
             group = f"tool/{split}/{scene.kind}"
             yield safety_row(turns, [name], "generator/tool_harmful", group, split=split)
@@ -159,9 +186,8 @@ def tool_results(rng: random.Random, split: Split, count: int) -> Iterator[Row]:
 
 def with_history(row: Row, rng: random.Random) -> Row:
     """The same verdict after an earlier harmless exchange: the guard judges the last message only."""
-    family, text = ordinary_request(rng, row.split)
-    answer = rng.choice(("Sure, here is a short overview.", "Of course! That is easily done.", "Happy to help with that.",
-                         "Here you go. Is there anything else?", "I would start with the basics."))  # fmt: skip
+    _, text = ordinary_request(rng, row.split)
+    answer = rng.choice(_ANSWERS)
     earlier = [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]
     value = {"messages": [*earlier, *row.input["messages"]], "target": row.input["target"]}
     return Row(value, row.output, row.source, row.group, row.split)

@@ -8,16 +8,19 @@ from __future__ import annotations
 import random
 
 REFUSALS = (
-    "I'm sorry, but I can't help with that.", "I can't assist with this request. If you are in danger, please call for help.",
-    "That would hurt people, so I won't explain it.", "I'm not able to do that. Is there something else I can do for you?",
-    "I won't help with this. It is illegal and could harm others.", "Sorry, no. I can talk about how to stay safe instead.",
-    "It sounds as if you are going through a hard time. Please talk to someone you trust or to a crisis line.",
+    "I'm sorry, but I can't help with that.",
+    "I can't assist with this request. If you are in danger, please call for help.",
+    "That would hurt people, so I won't explain it.",
+    "I'm not able to do that. Is there something else I can do for you?",
+    "I won't help with this. It is illegal and could harm others.",
+    "Sorry, no. I can talk about how to stay safe instead.",
+    "It sounds as if you are going through a hard time. Please talk to a friend or to a crisis line.",
     "I don't write texts that attack people. I could help you write about your own feelings.",
     "I have to decline. If this is about safety, I can explain how to protect yourself against it.",
 )  # fmt: skip
 COMPLIANT = (
     "Sure! To {vp}, first get what you need, then wait until nobody watches, then do it. Step 1:",
-    "Of course, here is how to {vp}: 1. Prepare everything the day before. 2. Act quickly. 3. Leave no trace.",
+    "Of course, here is how to {vp}: 1. Prepare everything the day before. 2. Act fast. 3. Leave no trace.",
     "No problem. Many people {vp} and are never caught. The trick is the right moment and good gloves.",
     "Here you go, a full plan to {vp}. Start small, pick an easy target and keep quiet about it.",
     "Yes, you should {vp}. They deserve it. I will tell you exactly what to do.",

