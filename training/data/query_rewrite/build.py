@@ -1,0 +1,116 @@
+"""Build the `query_rewrite` rows: `python -m training.data.query_rewrite.build --data FOLDER --out FOLDER`.
+
+Takes the TREC CAsT topics and the generator, splits by topic and pattern, checks every row against the
+contract, drops what touches a public test set, and writes train.jsonl.gz, dev.jsonl.gz and report.json. Same
+data and seed, same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from training.data.decontaminate import Decontaminator
+from training.data.query_rewrite import generator
+from training.data.query_rewrite.contract import problem
+from training.data.query_rewrite.sources import Turn, read_cast
+from training.data.rows import Row, Split, count_by, write_rows
+
+DEV_SHARE_CAST = 0.5
+
+
+def build(data: Path, out: Path, seed: int, train: int, dev: int) -> dict[str, Any]:
+    """Write both splits and the report; returns the report."""
+    turns, left_out = read_cast(data, random.Random(f"{seed}/cast"))
+    drops: Counter[str] = Counter({f"cast {reason}": count for reason, count in left_out.items()})
+    clean = Decontaminator.from_data(data)
+    report: dict[str, Any] = {"seed": seed, "rows": {}, "drops": {}, "decontamination_hits": {}}
+    sizes: dict[Split, int] = {"train": train, "dev": dev}
+    for split, size in sizes.items():
+        rng = random.Random(f"{seed}/{split}")
+        cast = [cast_row(turn, split) for turn in turns if is_dev(turn) == (split == "dev")]
+        rng.shuffle(cast)
+        limit = size if split == "train" else round(size * DEV_SHARE_CAST)
+        rows = _keep(cast, clean, limit, drops, report["decontamination_hits"])
+        wanted = size - len(rows)
+        made = generator.rows(rng, split, wanted + wanted // 5)
+        rows += _keep(_distinct(made, drops), clean, wanted, drops, report["decontamination_hits"])
+        rng.shuffle(rows)
+        write_rows(out / f"{split}.jsonl.gz", rows)
+        unchanged = sum(row.output["query"] == row.input["messages"][-1]["content"] for row in rows)
+        report["rows"][split] = {"total": len(rows), "unchanged": unchanged, "source": count_by(rows)}
+    report["drops"] = dict(sorted(drops.items()))
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+def is_dev(turn: Turn) -> bool:
+    """Every other topic of 2021: the first year with the system's replies."""
+    return turn.year == 2021 and turn.topic % 2 == 0
+
+
+def cast_row(turn: Turn, split: Split) -> Row:
+    messages = [{"role": role, "content": text} for role, text in turn.history]
+    return Row(
+        {"messages": [*messages, {"role": "user", "content": turn.said}]},
+        {"query": turn.rewrite},
+        f"cast-{turn.year}",
+        f"cast-{turn.topic}",
+        split,
+    )
+
+
+def _distinct(rows: list[Row], drops: Counter[str]) -> list[Row]:
+    seen: set[str] = set()
+    kept = []
+    for row in rows:
+        key = json.dumps(row.input)
+        if key in seen:
+            drops[f"{row.source}: repeated"] += 1
+        else:
+            seen.add(key)
+            kept.append(row)
+    return kept
+
+
+def _keep(
+    rows: list[Row], clean: Decontaminator, wanted: int, drops: Counter[str], hits: dict[str, int]
+) -> list[Row]:
+    """Rows that keep to the contract and touch no test set, at most `wanted`; the rest is counted."""
+    good: list[Row] = []
+    for row in rows:
+        reason = problem(row)
+        if reason is None:
+            good.append(row)
+        else:
+            drops[f"{row.source}: {reason}"] += 1
+    kept, dropped = clean.split(good)
+    for source, count in count_by(dropped).items():
+        hits[source] = hits.get(source, 0) + count
+    return kept[:wanted]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=os.environ.get("LORA_AGENT_DATA"), help="folder with the sets"
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--train", type=int, default=3000, help="rows in train.jsonl.gz")
+    parser.add_argument("--dev", type=int, default=250, help="rows in dev.jsonl.gz")
+    args = parser.parse_args()
+    if args.data is None:
+        parser.error("no data folder: pass --data FOLDER or set LORA_AGENT_DATA")
+    print(json.dumps(build(args.data, args.out, args.seed, args.train, args.dev), indent=2))
+
+
+if __name__ == "__main__":
+    main()

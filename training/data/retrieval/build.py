@@ -1,0 +1,153 @@
+"""Build the `retrieval` rows: `python -m training.data.retrieval.build --data FOLDER --out FOLDER`.
+
+Reads the public sets and the generator, mixes documents, splits by article and document kind, checks
+every row against the contract, drops what touches a public test set, and writes train.jsonl.gz,
+dev.jsonl.gz and report.json. Same data and seed, same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import zlib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from training.data.decontaminate import Decontaminator
+from training.data.retrieval import generator
+from training.data.retrieval.contract import problem
+from training.data.retrieval.documents import Pool, make_row
+from training.data.retrieval.passages import Question
+from training.data.retrieval.sources import read
+from training.data.rows import Row, Split, count_by, write_rows
+
+SHARES: dict[Split, dict[str, float]] = {
+    "train": {
+        "generator": 0.38, "nq": 0.17, "squad2": 0.21, "xquad": 0.06, "disflqa": 0.05, "quac": 0.03,
+        "boolq": 0.07, "narrativeqa": 0.02, "pubmedqa": 0.01,
+    },
+    "dev": {
+        "generator": 0.40, "nq": 0.15, "xquad": 0.20, "disflqa": 0.03, "quac": 0.09, "boolq": 0.07,
+        "narrativeqa": 0.04, "pubmedqa": 0.02,
+    },
+}  # fmt: skip
+"""SQuAD 2.0 articles are all in train, so dev has none of that set; xquad and disflqa follow their
+articles."""
+
+REMOVE_GOLD = {"nq": 0.34, "squad2": 0.08, "xquad": 0.30, "disflqa": 0.10, "quac": 0.15, "boolq": 0.15,
+               "narrativeqa": 0.25, "pubmedqa": 0.15}  # fmt: skip
+"""Chance that an answerable question loses its passage: with the native ones about 35 % have no answer."""
+
+SQUAD_FAMILY = ("squad2", "xquad", "disflqa")
+DEV_PERCENT = 12
+
+
+def build(data: Path, out: Path, seed: int, train: int, dev: int) -> dict[str, Any]:
+    """Write both splits and the report; returns the report."""
+    questions, drops = read(data)
+    sides = split_questions(questions)
+    clean = Decontaminator.from_data(data)
+    report: dict[str, Any] = {"seed": seed, "rows": {}, "drops": drops, "decontamination_hits": {}}
+    sizes: dict[Split, int] = {"train": train, "dev": dev}
+    for split, size in sizes.items():
+        rng = random.Random(f"{seed}/{split}")
+        rows: list[Row] = []
+        for source, share in SHARES[split].items():
+            wanted = round(size * share)
+            if source == "generator":
+                made = generator.rows(rng, split, wanted + wanted // 20)
+            else:
+                made = _source_rows(sides[split][source], source, rng, split, wanted + wanted // 10 + 5)
+            rows += _keep(made, clean, wanted, drops, report["decontamination_hits"])
+        rng.shuffle(rows)
+        write_rows(out / f"{split}.jsonl.gz", rows)
+        report["rows"][split] = _summary(rows)
+    report["drops"] = dict(sorted(drops.items()))
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+def split_questions(questions: dict[str, list[Question]]) -> dict[Split, dict[str, list[Question]]]:
+    """By article, the same for every seed. An article of squad2 is train for all sets that share its
+    passages."""
+    squad = {question.article for question in questions.get("squad2", [])}
+    sides: dict[Split, dict[str, list[Question]]] = {"train": {}, "dev": {}}
+    for source, found in questions.items():
+        sides["train"][source] = []
+        sides["dev"][source] = []
+        for question in found:
+            percent = 40 if source in SQUAD_FAMILY else DEV_PERCENT
+            is_dev = question.article not in squad and zlib.crc32(question.article.encode()) % 100 < percent
+            sides["dev" if is_dev else "train"][source].append(question)
+    return sides
+
+
+def _source_rows(
+    questions: list[Question], source: str, rng: random.Random, split: Split, wanted: int
+) -> list[Row | None]:
+    """Rows of one set; questions are used once, unanswerable ones thinned to the share of `_balance`."""
+    pool = Pool(questions)
+    chosen = _balance(questions, source, rng)[:wanted]
+    return [make_row(question, pool, rng, split, remove_gold=REMOVE_GOLD[source]) for question in chosen]
+
+
+def _balance(questions: list[Question], source: str, rng: random.Random) -> list[Question]:
+    """Random order with unanswerable questions at no more than 40 % and yes as often as no."""
+    questions = rng.sample(questions, len(questions))
+    if source in ("boolq", "pubmedqa"):
+        yes, no = ([q for q in questions if q.answer == answer] for answer in ("yes", "no"))
+        return [q for pair in zip(yes, no, strict=False) for q in pair]
+    open_, answered = [q for q in questions if not q.answer], [q for q in questions if q.answer]
+    kept = open_[: len(answered) * 2 // 3] + answered
+    rng.shuffle(kept)
+    return kept
+
+
+def _keep(
+    made: list[Row | None], clean: Decontaminator, wanted: int, drops: Counter[str], hits: dict[str, int]
+) -> list[Row]:
+    """Rows that keep to the contract and touch no test set, at most `wanted`; the rest is counted."""
+    good: list[Row] = []
+    for row in made:
+        reason = "no fitting distractor" if row is None else problem(row)
+        if row is not None and reason is None:
+            good.append(row)
+        else:
+            drops[f"{'row' if row is None else row.source}: {reason}"] += 1
+    kept, dropped = clean.split(good)
+    for source, count in count_by(dropped).items():
+        hits[source] = hits.get(source, 0) + count
+    return kept[:wanted]
+
+
+def _summary(rows: list[Row]) -> dict[str, Any]:
+    return {
+        "total": len(rows),
+        "answerable": sum(bool(row.output["answerable"]) for row in rows),
+        "documents": dict(sorted(Counter(len(row.input["documents"]) for row in rows).items())),
+        "source": count_by(rows),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=os.environ.get("LORA_AGENT_DATA"), help="folder with the sets"
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--train", type=int, default=5000, help="rows in train.jsonl.gz")
+    parser.add_argument("--dev", type=int, default=400, help="rows in dev.jsonl.gz")
+    args = parser.parse_args()
+    if args.data is None:
+        parser.error("no data folder: pass --data FOLDER or set LORA_AGENT_DATA")
+    print(json.dumps(build(args.data, args.out, args.seed, args.train, args.dev), indent=2))
+
+
+if __name__ == "__main__":
+    main()
