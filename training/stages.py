@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lora_agent.errors import ConfigError
+from lora_agent.registry import PromptSpec, sha256_file
+from lora_agent.render import ChatRenderer
 
 from .data.rows import Row, read_rows
 from .recipe import Recipe, read_recipe
@@ -41,7 +43,9 @@ class Run:
         try:
             return dict(json.loads(path.read_text()))
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{which}_schema {str(path)!r}: {error}", hint="Paths are relative to the recipe.") from error
+            raise ConfigError(
+                f"{which}_schema {str(path)!r}: {error}", hint="Paths are relative to the recipe."
+            ) from error
 
     def rows(self) -> tuple[list[Row], list[Row]]:
         """(train, dev). Without a dev file the last tenth of the groups, in file order, is held out."""
@@ -64,7 +68,9 @@ class Run:
 
 def _read(path: Path) -> list[Row]:
     if not path.is_file():
-        raise ConfigError(f"no data file {str(path)!r}", hint="Check `data` in the recipe, or build the data set first.")
+        raise ConfigError(
+            f"no data file {str(path)!r}", hint="Check `data` in the recipe, or build the data set first."
+        )
     return read_rows(path)
 
 
@@ -84,6 +90,7 @@ def fit(run: Run) -> dict[str, Any]:
     progress = train(model, encoded, run.recipe.fit, run.folder)
     save_adapter(model, run.weights, run.recipe, base.renderer.tokens(shape.invocation))
     report = {
+        "data_sha256": sha256_file(run.data / run.recipe.data.train),
         "rows": len(encoded),
         "sources": dict(sorted(Counter(row.source for row in rows).items())),
         "dropped": dict(dropped),
@@ -95,10 +102,20 @@ def fit(run: Run) -> dict[str, Any]:
     return report
 
 
-def prompt_spec(recipe: Recipe, renderer: Any) -> Any:
-    """The package's PromptSpec: the recipe's, with the default invocation filled in for this base."""
-    from lora_agent.registry import PromptSpec
+def package(run: Run, folder: Path) -> dict[str, Any]:
+    """Validate on the development rows, decide the gate, write the package. Needs a finished fit."""
+    from .fit.trainable import load_frozen
+    from .package import build_package
 
+    if not (run.folder / "fit.json").is_file():
+        raise ConfigError(f"{str(run.folder)!r} has no finished fit", hint="Run without --from first.")
+    rows, dev = run.rows()
+    # float32 copies of the quantized values: in batches several times faster than expanding them at every step
+    return build_package(run, load_frozen(run.recipe.base), rows, dev, folder)
+
+
+def prompt_spec(recipe: Recipe, renderer: ChatRenderer) -> PromptSpec:
+    """The package's PromptSpec: the recipe's, with the default invocation filled in for this base."""
     prompt = recipe.prompt
     return PromptSpec(
         invocation=prompt.invocation or renderer.header(recipe.name),

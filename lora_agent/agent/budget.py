@@ -75,6 +75,4 @@ class Budget:
         return Stop("time_budget", f"Stopped: the limit of {self._policy.time_s:g} s is reached.")
 
     def _out_of_tokens(self) -> Stop:
-        return Stop(
-            "token_budget", f"Stopped: the limit of {self._policy.max_tokens} generated tokens is reached."
-        )
+        return Stop("token_budget", f"Stopped: the limit of {self._policy.max_tokens} generated tokens is reached.")

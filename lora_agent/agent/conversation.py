@@ -29,9 +29,7 @@ def read_messages(given: MessagesLike, system: str | None) -> tuple[Message, ...
         raise MessagesError(f"messages are {given!r:.80}", hint="Give a text, or a list of messages.")
     messages = tuple(_message(item, position) for position, item in enumerate(given))
     if not messages:
-        raise MessagesError(
-            "there are no messages", hint='Give a text, or [{"role": "user", "content": "..."}].'
-        )
+        raise MessagesError("there are no messages", hint='Give a text, or [{"role": "user", "content": "..."}].')
     last = messages[-1]
     if last.role != "user" or not last.content.strip():
         raise MessagesError(

@@ -66,9 +66,7 @@ def _google(lines: list[str]) -> dict[str, str]:
 
 
 def _numpy(lines: list[str]) -> dict[str, str]:
-    heads = [
-        i for i, line in enumerate(lines[:-1]) if line.strip() == "Parameters" and _underline(lines[i + 1])
-    ]
+    heads = [i for i, line in enumerate(lines[:-1]) if line.strip() == "Parameters" and _underline(lines[i + 1])]
     if not heads:
         return {}
     found: dict[str, str] = {}

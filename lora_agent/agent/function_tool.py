@@ -76,9 +76,7 @@ class FunctionTool(Generic[P, R]):
         if not callable(function) or inspect.isclass(function):
             raise ToolError(f"{function!r} is not a function", hint="A tool is a function or a bound method.")
         if not _NAME.match(name):
-            raise ToolError(
-                f"{name!r} is not a name for a tool", hint='Give one in ASCII: @tool(name="get_weather").'
-            )
+            raise ToolError(f"{name!r} is not a name for a tool", hint='Give one in ASCII: @tool(name="get_weather").')
         if timeout_s <= 0:
             raise ToolError(f"tool {name!r}: timeout_s is {timeout_s!r}", hint="Give seconds above 0.")
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):

@@ -81,11 +81,7 @@ class Agent:
 
     def _require_adapters(self, documents: bool) -> None:
         policy = self.policy
-        guards = [
-            f"{name}=False"
-            for name in ("guard_input", "guard_output", "guard_tools")
-            if getattr(policy, name)
-        ]
+        guards = [f"{name}=False" for name in ("guard_input", "guard_output", "guard_tools") if getattr(policy, name)]
         wanted = {
             GUARD: (bool(guards), "the policy demands guards", f"Policy({', '.join(guards)})"),
             "tool_call": (bool(self.tools), f"there are tools ({', '.join(self.tools)})", "no tools"),

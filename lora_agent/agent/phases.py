@@ -116,9 +116,7 @@ def _call_tool(run: Run, call: ToolCall) -> Steps:
     withheld = None
     if finding.blocked or finding.injection:
         withheld = finding.reason
-        run.conversation.replace_last(
-            message.model_copy(update={"content": withheld_notice(call.name, finding)})
-        )
+        run.conversation.replace_last(message.model_copy(update={"content": withheld_notice(call.name, finding)}))
     run.results.append(ToolResult(call, outcome, withheld))
 
 

@@ -142,9 +142,7 @@ class Run:
         """Run the phases to their `Stop`; the engine's own ways of stopping end a run the same way."""
         try:
             yield from phases
-            raise EngineError(
-                "the run ended without saying why", hint="Report this as a bug, with its trace."
-            )
+            raise EngineError("the run ended without saying why", hint="Report this as a bug, with its trace.")
         except Stop as stop:
             return self._result(stop)
         except DeadlineError as error:

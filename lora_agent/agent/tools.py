@@ -59,9 +59,7 @@ class ToolSet(Mapping[str, FunctionTool[..., Any]]):
     ) -> ToolOutcome:
         """Run one call, no longer than the tool's own limit and `timeout_s`."""
         if call.name not in self._tools:
-            return ToolOutcome.failed(
-                f"no tool is called {call.name!r}; there are: {', '.join(self._tools) or 'none'}"
-            )
+            return ToolOutcome.failed(f"no tool is called {call.name!r}; there are: {', '.join(self._tools) or 'none'}")
         return self._tools[call.name].run(call.arguments, timeout_s=timeout_s, cancel=cancel)
 
 

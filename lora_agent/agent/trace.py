@@ -108,9 +108,7 @@ class RunTrace:
 
     def broken_off(self, reason: str) -> None:
         """The run ended without a result: an error, or its caller stopped asking for steps."""
-        self._trace._write(
-            {"type": "end", "run": self.id, "stop_reason": None, "error": reason, "time": _now()}
-        )
+        self._trace._write({"type": "end", "run": self.id, "stop_reason": None, "error": reason, "time": _now()})
 
 
 @dataclass
@@ -165,9 +163,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 hint="The writer was interrupted there; remove that line to read the rest.",
             ) from error
         if not isinstance(value, dict):
-            raise BatchLineError(
-                f"{path}, line {number} is {line[:80]!r}, not an object", hint="Is this a trace file?"
-            )
+            raise BatchLineError(f"{path}, line {number} is {line[:80]!r}, not an object", hint="Is this a trace file?")
         yield number, value
 
 

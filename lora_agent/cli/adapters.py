@@ -14,9 +14,7 @@ from lora_agent.types import compact_json
 if TYPE_CHECKING:
     from lora_agent.registry import AdapterPackage
 
-app = typer.Typer(
-    help="List, check and install adapter packages.", no_args_is_help=True, rich_markup_mode=None
-)
+app = typer.Typer(help="List, check and install adapter packages.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command("list")
@@ -68,9 +66,7 @@ def show(
 @app.command()
 def verify(
     name: Annotated[str, typer.Argument(help="An adapter's name, or a package folder.")],
-    no_engine: Annotated[
-        bool, typer.Option("--no-engine", help="Check the files only; do not load the base.")
-    ] = False,
+    no_engine: Annotated[bool, typer.Option("--no-engine", help="Check the files only; do not load the base.")] = False,
     base: options.BaseOption = None,
     quantization: options.QuantizationOption = "nf4",
     device: options.DeviceOption = None,
@@ -101,11 +97,7 @@ def add(
     from lora_agent.registry import install
 
     package = install(path)
-    print(
-        compact_json(_row(package))
-        if as_json
-        else f"added {package.name} {package.version}: {package.folder}"
-    )
+    print(compact_json(_row(package)) if as_json else f"added {package.name} {package.version}: {package.folder}")
 
 
 @app.command()
@@ -118,11 +110,7 @@ def remove(
     from lora_agent.registry import remove as remove_package
 
     removed = remove_package(name, version=version)
-    print(
-        compact_json({"name": name, "removed": removed})
-        if as_json
-        else f"removed {name} {', '.join(removed)}"
-    )
+    print(compact_json({"name": name, "removed": removed}) if as_json else f"removed {name} {', '.join(removed)}")
 
 
 def _find(name: str, paths: list[Path] | None) -> AdapterPackage:

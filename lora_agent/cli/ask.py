@@ -21,13 +21,9 @@ def ask(
     messages: Annotated[
         Path | None, typer.Option("--messages", help="A conversation instead: JSON list of OpenAI messages.")
     ] = None,
-    tools: Annotated[
-        Path | None, typer.Option("--tools", help="Python file with functions to offer.")
-    ] = None,
+    tools: Annotated[Path | None, typer.Option("--tools", help="Python file with functions to offer.")] = None,
     docs: Annotated[Path | None, typer.Option("--docs", help="Folder of documents to answer from.")] = None,
-    trace: Annotated[
-        Path | None, typer.Option("--trace", help="Append every step to this JSONL file.")
-    ] = None,
+    trace: Annotated[Path | None, typer.Option("--trace", help="Append every step to this JSONL file.")] = None,
     adapter_path: options.AdapterPathOption = None,
     base: options.BaseOption = None,
     quantization: options.QuantizationOption = "nf4",

@@ -90,9 +90,7 @@ def parse_record(line: bytes, number: int) -> Record:
         return Record(number, None, {}, f"line {number}: not an object but {type(value).__name__}")
     identity = value.get("id")
     if isinstance(identity, bool) or not isinstance(identity, str | int):
-        return Record(
-            number, None, {}, f"line {number}: needs an id (text or whole number), got {identity!r}"
-        )
+        return Record(number, None, {}, f"line {number}: needs an id (text or whole number), got {identity!r}")
     return Record(number, identity, value)
 
 

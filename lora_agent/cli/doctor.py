@@ -26,9 +26,7 @@ _ROOM_MB = 700
 
 
 def doctor(
-    fetch: Annotated[
-        bool, typer.Option("--fetch", help="Also download and convert the embedded base now.")
-    ] = False,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Also download and convert the embedded base now.")] = False,
     device: options.DeviceOption = None,
     adapter_path: options.AdapterPathOption = None,
     as_json: options.JsonFlag = False,

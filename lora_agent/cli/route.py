@@ -32,9 +32,7 @@ RouteOne = Callable[[Sequence[Message], Sequence[Tool]], Route]
 def route(
     text: Annotated[str | None, typer.Argument(help="A user's request.")] = None,
     messages: Annotated[Path | None, typer.Option("--messages", help="Conversation: JSON messages.")] = None,
-    source: Annotated[
-        Path | None, typer.Option("--in", help='JSONL of {"id", "messages", "tools"?}.')
-    ] = None,
+    source: Annotated[Path | None, typer.Option("--in", help='JSONL of {"id", "messages", "tools"?}.')] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Result lines, in order. A file that exists is continued.")
     ] = None,

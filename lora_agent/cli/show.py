@@ -75,9 +75,7 @@ def result_text(result: AgentResult) -> Text:
     text = Text("\n" + plain(result.output).strip() + "\n", style="bold")
     if result.citations:
         text.append(f"  sources: {', '.join(plain(source) for source in result.citations)}\n")
-    facts = (
-        f"  {result.stop_reason} · {len(result.steps)} steps · {result.ms:,.0f} ms · {_tokens(result.usage)}"
-    )
+    facts = f"  {result.stop_reason} · {len(result.steps)} steps · {result.ms:,.0f} ms · {_tokens(result.usage)}"
     text.append(facts, style="dim")
     return text
 

@@ -51,8 +51,7 @@ def check_card(spec: AdapterSpec, input_schema: JsonSchema, output_schema: JsonS
     field = subschema(output_schema, spec.score.pointer)
     if field is None:
         raise PackageFormatError(
-            f"{str(folder)!r}: score.pointer is {spec.score.pointer!r}, "
-            f"which {spec.output_schema} does not define",
+            f"{str(folder)!r}: score.pointer is {spec.score.pointer!r}, which {spec.output_schema} does not define",
             hint="Point to a property of the output schema, such as '/verdict'.",
         )
     if "enum" in field and spec.score.positive not in field["enum"]:

@@ -90,9 +90,7 @@ class PeftConfig(BaseModel):
     def scaling(self, module: str) -> float:
         """What B·A is multiplied by: alpha / r, or alpha / √r for rsLoRA (arXiv 2312.03732)."""
         rank = self.rank(module)
-        return _by_pattern(self.alpha_pattern, module, self.lora_alpha) / (
-            math.sqrt(rank) if self.use_rslora else rank
-        )
+        return _by_pattern(self.alpha_pattern, module, self.lora_alpha) / (math.sqrt(rank) if self.use_rslora else rank)
 
     def targets(self, module: str) -> bool:
         """Whether PEFT would put an adapter on this module of the base."""

@@ -77,9 +77,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def check(
-    data: Any, model: type[Model], path: Path, line_of: Callable[[Location], int] | None = None
-) -> Model:
+def check(data: Any, model: type[Model], path: Path, line_of: Callable[[Location], int] | None = None) -> Model:
     """`data` as an instance of `model`. Raises PackageFormatError with the place of each fault."""
     try:
         return model.model_validate(data)

@@ -23,9 +23,7 @@ def staged(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists() and not overwrite:
-            raise ConfigError(
-                f"{str(target)!r} exists already", hint="Choose another folder, or remove this one."
-            )
+            raise ConfigError(f"{str(target)!r} exists already", hint="Choose another folder, or remove this one.")
         # Beside its place: a rename is atomic only within one file system. The dot hides it from searches.
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
             folder = Path(scratch) / "new"

@@ -107,8 +107,7 @@ def _check_modules(
             )
         if not config.targets(module):
             raise ExtraTensorError(
-                f"{adapter!r} has tensors for {module!r}, which its target_modules do not name: "
-                "PEFT would ignore them",
+                f"{adapter!r} has tensors for {module!r}, which its target_modules do not name: PEFT would ignore them",
                 hint="Save the adapter again with PEFT's save_pretrained.",
             )
     for module in targets:

@@ -100,7 +100,9 @@ def read_documents(raw: Any) -> tuple[Document, ...]:
     return tuple(documents)
 
 
-def suffix(renderer: ChatRenderer, shape: PromptShape, messages: Sequence[Message], inputs: Mapping[str, Any]) -> list[int]:
+def suffix(
+    renderer: ChatRenderer, shape: PromptShape, messages: Sequence[Message], inputs: Mapping[str, Any]
+) -> list[int]:
     """Token ids from the invocation to the point where the adapter writes."""
     ids = renderer.tokens(shape.invocation)
     for field in shape.fields:
@@ -125,4 +127,4 @@ def _reread(renderer: ChatRenderer, shape: PromptShape, messages: Sequence[Messa
 
 def target(renderer: ChatRenderer, output: Any) -> list[int]:
     """What the adapter must write: compact JSON and the token that ends the turn."""
-    return renderer.tokens(compact_json(output)) + [renderer.stop_token_ids[0]]
+    return [*renderer.tokens(compact_json(output)), renderer.stop_token_ids[0]]

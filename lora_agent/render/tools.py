@@ -49,7 +49,7 @@ def type_text(schema: Mapping[str, Any], depth: int = 0) -> str:
     if kind == "object" and isinstance(schema.get("properties"), Mapping) and depth < 3:
         required = schema.get("required") or []
         fields = [
-            f"{name}{'' if name in required else '?'} {type_text(sub, depth + 1) if isinstance(sub, Mapping) else 'any'}"
+            f"{name}{'' if name in required else '?'} {type_text(sub if isinstance(sub, Mapping) else {}, depth + 1)}"
             for name, sub in schema["properties"].items()
         ]
         return "{" + ", ".join(fields) + "}"

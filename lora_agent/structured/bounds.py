@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from lora_agent.structured.closing import ELSEWHERE, close_objects
-from lora_agent.structured.composition import UNIONS, Context, rewrite
+from lora_agent.structured.closing import close_objects
+from lora_agent.structured.composition import ELSEWHERE, UNIONS, Context, rewrite
 from lora_agent.structured.document import Document
-from lora_agent.structured.lower import ANNOTATIONS
+from lora_agent.structured.lower import ANNOTATIONS, lower
 from lora_agent.structured.recursion import unroll
 from lora_agent.structured.walk import DEFINITIONS, LISTS, MAPS, Place, pointer_of
 from lora_agent.types import JsonSchema
@@ -67,12 +67,14 @@ def bound(schema: JsonSchema, budget_tokens: int = 512) -> tuple[JsonSchema, lis
 
 
 def bound_document(document: Document, budget_tokens: int) -> tuple[Document, list[Bound]]:
+    """Close, lower, bound. In this order: lowering forgets `then` and `else`, which may name further keys."""
     bounds: dict[tuple[str, str], Bound] = {}
 
     def record(pointer: str, keyword: str, value: Any) -> None:
         bounds.setdefault((pointer, keyword), Bound(pointer, keyword, value))
 
     document = close_objects(document, record)
+    document, _ = lower(document)
     origin = document.origin
     document, depths = unroll(document)
     for name, depth in depths.items():
@@ -137,7 +139,7 @@ class _Bounder:
 
     def bound(self, node: Any) -> Any:
         context = self.context
-        if context.part and not isinstance(node, dict) or node is False or node == ELSEWHERE:
+        if (context.part and not isinstance(node, dict)) or node is False or node == ELSEWHERE:
             return node
         if node is True or not set(node) - ANNOTATIONS:
             return node if context.part else {**(node if node is not True else {}), **self.any_json()}
@@ -159,12 +161,7 @@ class _Bounder:
         stated = node.get("type")
         if stated is not None:
             return {stated} if isinstance(stated, str) else set(stated)
-        if (
-            self.context.part
-            or self.context.composite
-            or "$ref" in node
-            or any(key in node for key in UNIONS)
-        ):
+        if self.context.part or self.context.composite or "$ref" in node or any(key in node for key in UNIONS):
             return set()
         families = {name for name, keywords in _FAMILIES.items() if keywords & set(node)}
         if len(families) == 1:  # {"properties": ...} without a type also allows 7 or "x": nobody means that

@@ -43,11 +43,7 @@ def calls_schema(tools: Sequence[Tool], max_calls: int = MAX_CALLS) -> JsonSchem
             }
         )
     items = branches[0] if len(branches) == 1 else {"anyOf": branches}
-    calls = (
-        {"type": "array", "items": items, "maxItems": max_calls}
-        if branches
-        else {"type": "array", "maxItems": 0}
-    )
+    calls = {"type": "array", "items": items, "maxItems": max_calls} if branches else {"type": "array", "maxItems": 0}
     schema: JsonSchema = {
         "type": "object",
         "properties": {"calls": calls},

@@ -22,13 +22,13 @@ MAX_BYTES = 2_000_000
 MAX_DEPTH = 200
 """Nesting of JSON containers; well under Python's recursion limit with every walker's frames."""
 
-_OLD_REFS = (jsonschema.Draft3Validator, jsonschema.Draft4Validator, jsonschema.Draft6Validator)
+_OLD_REFS = (
+    jsonschema.Draft3Validator,
+    jsonschema.Draft4Validator,
+    jsonschema.Draft6Validator,
+    jsonschema.Draft7Validator,
+)
 _UNTAGGED = (jsonschema.Draft202012Validator, jsonschema.Draft7Validator, jsonschema.Draft4Validator)
-
-
-def draft_of(schema: Any) -> type[Validator]:
-    """The jsonschema validator class whose rules `schema` follows."""
-    return _draft(schema)[0]
 
 
 def _draft(schema: Any) -> tuple[type[Validator], jsonschema.SchemaError | None]:
@@ -55,14 +55,24 @@ def _wrong(schema: Any, draft: type[Validator]) -> jsonschema.SchemaError | None
 
 def read_schema(schema: Any) -> Document:
     """Check everything that needs no grammar and return the schema in one spelling."""
-    if isinstance(schema, bool):
-        return Document(schema)
+    if schema is True:
+        return Document(True)
+    if schema is False:
+        raise keyword_error("", "", "no value fits the schema false", "Say what values are allowed.")
     if not isinstance(schema, dict):
         raise keyword_error(
             "", "", f"a JSON Schema is an object or a boolean, not {type(schema).__name__} {schema!r:.80}",
             "Pass a dict such as {'type': 'object', 'properties': {...}}, or a pydantic class.",
         )  # fmt: skip
     _check_size(schema)
+    draft = draft_of(schema)
+    document = read_document(schema, old_refs=issubclass(draft, _OLD_REFS))
+    _check_finite(document)
+    return document
+
+
+def draft_of(schema: Any) -> type[Validator]:
+    """The jsonschema validator class whose rules `schema` follows; an error where it breaks them."""
     draft, error = _draft(schema)
     if error is not None:
         path = [str(part) for part in error.absolute_path]
@@ -71,9 +81,7 @@ def read_schema(schema: Any) -> Document:
             pointer_of(tuple(path[:-1])), keyword, f"not a valid JSON Schema: {error.message:.300}",
             f"See the keyword's rule in {draft.META_SCHEMA.get('$id', draft.META_SCHEMA.get('id'))}.",
         )  # fmt: skip
-    document = read_document(schema, old_refs=issubclass(draft, (*_OLD_REFS, jsonschema.Draft7Validator)))
-    _check_finite(document)
-    return document
+    return draft
 
 
 def _check_size(schema: dict[str, Any]) -> None:
@@ -82,9 +90,7 @@ def _check_size(schema: dict[str, Any]) -> None:
     while level:  # by level and without recursion: the depth is what is being checked
         depth += 1
         if depth > MAX_DEPTH:
-            raise keyword_error(
-                "", "", f"nested deeper than {MAX_DEPTH} levels", "Move inner parts into $defs."
-            )
+            raise keyword_error("", "", f"nested deeper than {MAX_DEPTH} levels", "Move inner parts into $defs.")
         level = [
             child
             for node in level

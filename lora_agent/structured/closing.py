@@ -10,17 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lora_agent.structured.composition import Context, rewrite
+from lora_agent.structured.composition import ELSEWHERE, Context, rewrite
 from lora_agent.structured.document import Document
 from lora_agent.structured.walk import pointer_of
 
 Record = Callable[[str, str, Any], None]
 """Called with (pointer, keyword, value) for every keyword that was added."""
 
-_OPENED = frozenset(
-    "additionalProperties patternProperties unevaluatedProperties dependentSchemas then else".split()
-)
-ELSEWHERE = {"$comment": "another part of this object says what it is"}
+_OPENED = frozenset("additionalProperties patternProperties dependentSchemas then else".split())
 
 
 def close_objects(document: Document, record: Record) -> Document:
@@ -28,7 +25,7 @@ def close_objects(document: Document, record: Record) -> Document:
         if not isinstance(node, dict) or context.part:
             return node
         declared = any("properties" in member for member in context.members)
-        if not declared or any(_OPENED & set(member) for member in context.members):
+        if not declared or any(_opens(member) for member in context.members):
             return node
         names: dict[str, None] = {}
         for member in context.members:
@@ -44,3 +41,7 @@ def close_objects(document: Document, record: Record) -> Document:
         }
 
     return rewrite(document, visit)
+
+
+def _opens(member: dict[str, Any]) -> bool:
+    return bool(_OPENED & set(member)) or member.get("unevaluatedProperties", False) is not False

@@ -50,16 +50,12 @@ def compile_schema(
 def compile_choice(choices: Sequence[str], vocabulary: Vocabulary) -> Grammar:
     """Exactly one of the texts, as it stands (no quotes)."""
     if not choices or any(not isinstance(text, str) or not text for text in choices):
-        raise SchemaError(
-            f"choices {list(choices)!r} must be non-empty texts", hint="Give at least one name."
-        )
+        raise SchemaError(f"choices {list(choices)!r} must be non-empty texts", hint="Give at least one name.")
     unique = list(dict.fromkeys(choices))
 
     def build(digest: str) -> Grammar:
         lark = "start: " + " | ".join(json.dumps(text, ensure_ascii=False) for text in unique)
-        return _text_grammar(
-            "choices", unique, lambda matcher: matcher.grammar_from_lark(lark), vocabulary, digest
-        )
+        return _text_grammar("choices", unique, lambda matcher: matcher.grammar_from_lark(lark), vocabulary, digest)
 
     return _cached(("choice", unique), vocabulary, build)
 
@@ -93,29 +89,30 @@ def _cached(key: Any, vocabulary: Vocabulary, build: Callable[[str], Grammar]) -
     return grammar
 
 
-def _text_grammar(
-    what: str, value: Any, form: Callable[[Any], str], vocabulary: Vocabulary, digest: str
-) -> Grammar:
+def _text_grammar(what: str, value: Any, form: Callable[[Any], str], vocabulary: Vocabulary, digest: str) -> Grammar:
     from llguidance import LLMatcher
 
     matcher = matcher_of(form(LLMatcher), vocabulary)
     if matcher.is_error():
-        raise SchemaError(f"{what} {value!r:.200} cannot be compiled: {matcher.get_error():.300}",
-                          hint="Use plain Rust regex syntax: no look-around, no back-references.")  # fmt: skip
+        raise SchemaError(
+            f"{what} {value!r:.200} cannot be compiled: {matcher.get_error():.300}",
+            hint="Use plain Rust regex syntax: no look-around, no back-references.",
+        )
     return Grammar(digest, "text", vocabulary, matcher)
 
 
 def _compile(
     schema: JsonSchema | bool, vocabulary: Vocabulary, budget: int | None, lenient: bool, digest: str
 ) -> Grammar:
-    document, notes = lower(read_schema(schema))
+    source = read_schema(schema)
+    document, notes = lower(source)
     if misspelt := misspelt_keywords(document):
         if not lenient:
             raise misspelt[0]
         notes.extend(Note(error.pointer, error.keyword, error.reason) for error in misspelt)
     notes.extend(unknown_keywords(document))
-    first: tuple[Document, str] | None = None
-    for candidate, bounds, extra, options in _attempts(document, budget):
+    refused = (document, "")  # the last attempt is without bounds: what it refuses is the schema's own fault
+    for candidate, bounds, extra, options in _attempts(source, document, budget):
         text = json_grammar(candidate.schema(), **options)
         matcher = matcher_of(text, vocabulary)
         if not matcher.is_error():
@@ -123,24 +120,22 @@ def _compile(
                 digest, "strict", vocabulary, matcher, schema, candidate.schema(),
                 tuple(bounds), (*notes, *extra),
             )  # fmt: skip
-        first = first or (candidate, matcher.get_error())
-    fault = locate(document, *(first or (document, "")))
+        refused = (candidate, matcher.get_error())
+    fault = locate(*refused)
     if not lenient:
         raise fault
     notes.append(Note(fault.pointer, fault.keyword, fault.reason))
-    return replace(_lenient(document, vocabulary, budget, notes, digest), schema=schema)
+    return replace(_lenient(source, vocabulary, budget, notes, digest), schema=schema)
 
 
 def _attempts(
-    document: Document, budget: int | None
+    source: Document, document: Document, budget: int | None
 ) -> Iterator[tuple[Document, list[Bound], list[Note], dict[str, bool]]]:
     """Grammars to try, from the most to the least exact; all of them are recorded."""
     variants: list[tuple[Document, list[Bound], list[Note]]] = []
     if budget is not None:
-        variants.append((*bound_document(document, budget), []))
-        variants.append(
-            (document, [], [Note("", "", "default bounds contradict the schema: none were added")])
-        )
+        variants.append((*bound_document(source, budget), []))
+        variants.append((document, [], [Note("", "", "default bounds contradict the schema: none were added")]))
     else:
         variants.append((document, [], []))
     for candidate, bounds, extra in variants:
@@ -149,13 +144,11 @@ def _attempts(
             yield candidate, bounds, [*extra, *unions], {"coerce_one_of": True}
 
 
-def _lenient(
-    document: Document, vocabulary: Vocabulary, budget: int | None, notes: list[Note], digest: str
-) -> Grammar:
+def _lenient(source: Document, vocabulary: Vocabulary, budget: int | None, notes: list[Note], digest: str) -> Grammar:
     limits = Limits.of(512 if budget is None else budget)
-    bounded, bounds = bound_document(document, 512 if budget is None else budget)
+    bounded, bounds = bound_document(source, 512 if budget is None else budget)
     tried: list[tuple[Tier, JsonSchema, list[Bound]]] = [("lenient", bounded.schema(), bounds)]
-    root = document.root if isinstance(document.root, dict) else {}
+    root = source.root if isinstance(source.root, dict) else {}
     shape = [branch for branch in any_json(limits)["anyOf"] if branch["type"] == root.get("type")]
     tried.append(("generic", shape[0] if shape else any_json(limits), []))
     for tier, schema, limits_added in tried:
@@ -163,10 +156,6 @@ def _lenient(
         if not matcher.is_error():
             dropped = [Note("", "", warning) for warning in matcher.get_grammar_warnings()]
             if tier == "generic":
-                dropped.append(
-                    Note("", "", "any JSON is accepted while decoding; the schema is checked after")
-                )
-            return Grammar(
-                digest, tier, vocabulary, matcher, None, schema, tuple(limits_added), (*notes, *dropped)
-            )
+                dropped.append(Note("", "", "any JSON is accepted while decoding; the schema is checked after"))
+            return Grammar(digest, tier, vocabulary, matcher, None, schema, tuple(limits_added), (*notes, *dropped))
     raise SchemaError("even the grammar of any JSON does not compile", hint="Check the tokenizer.")

@@ -16,9 +16,9 @@ from lora_agent.structured.document import Document
 from lora_agent.structured.walk import Place, replace_children
 
 UNIONS = ("allOf", "anyOf", "oneOf")
-_OBJECT = frozenset(
-    "properties required patternProperties additionalProperties minProperties maxProperties".split()
-)
+ELSEWHERE = {"$comment": "another part of this object says what it is"}
+"""Stands for a property at the top of a composite; says nothing itself."""
+_OBJECT = frozenset("properties required patternProperties additionalProperties minProperties maxProperties".split())
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,11 @@ def _members(node: Any, document: Document, seen: set[str]) -> Iterator[dict[str
 
 
 def _shared(members: tuple[dict[str, Any], ...]) -> set[str]:
-    """Property names of more than one part: the schemas of such a property meet, so they are parts as well."""
+    """Property names of more than one part: the schemas of such a property meet and are parts as well."""
     seen: set[str] = set()
     twice: set[str] = set()
     for member in members:
-        names = set(member.get("properties", ()))
+        names = {name for name, schema in member.get("properties", {}).items() if schema != ELSEWHERE}
         twice |= seen & names
         seen |= names
     return twice
@@ -107,11 +107,7 @@ class _Walker:
         """`shared`: None where `node` stands alone; else it is a part, with these shared property names."""
         composite = isinstance(node, dict) and is_composite(node, self.composed, self.document)
         members = (
-            tuple(_members(node, self.document, set()))
-            if composite
-            else (node,)
-            if isinstance(node, dict)
-            else ()
+            tuple(_members(node, self.document, set())) if composite else (node,) if isinstance(node, dict) else ()
         )
         if not isinstance(node, dict):
             return self.visit(node, Context(place, shared is not None, False, members))

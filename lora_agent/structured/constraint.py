@@ -37,7 +37,12 @@ class Constraint:
     @property
     def finished(self) -> bool:
         """The text is complete and nothing but the stop token may follow."""
-        return self._matcher.is_stopped() and not self._matcher.is_error() or self.stopped
+        if self.stopped:
+            return True
+        if not self._matcher.is_accepting():
+            return False
+        # After a rollback llguidance does not notice at once that nothing may follow; the mask knows.
+        return self._matcher.is_stopped() or self.allowed_count() == 1
 
     @property
     def can_stop(self) -> bool:
@@ -62,8 +67,8 @@ class Constraint:
                 f"logits must be one row of floats, not {logits.dtype} of shape {tuple(logits.shape)}",
                 hint="Call apply once a sequence, with logits[i].",
             )
-        # One lookup a mask byte in a [256, 8] table of 0 and -inf: 35 us for 49k tokens on a CPU, where unpacking
-        # bits and masked_fill_ takes 259 us.
+        # One lookup a mask byte in a [256, 8] table of 0 and -inf: 35 us for 49k tokens on a CPU, where
+        # unpacking bits and masked_fill_ takes 259 us.
         octets = self.mask().view(torch.uint8).int().to(logits.device)
         bias = _bias_table(logits.dtype, logits.device).index_select(0, octets).view(-1)
         width = min(logits.shape[0], self.vocabulary.size)
@@ -86,7 +91,7 @@ class Constraint:
         return [int(token) for token in torch.nonzero(bits).view(-1)]
 
     def forced(self) -> list[int]:
-        """Tokens that are the only way on, as the tokenizer itself would spell them; [] where there is a choice."""
+        """Tokens that are the only way on, in the tokenizer's own spelling; [] where there is a choice."""
         tokens = list(self._matcher.compute_ff_tokens())
         self._raise_on_error()
         return tokens
@@ -94,9 +99,7 @@ class Constraint:
     def advance(self, token: int) -> None:
         """Take one token."""
         if self.stopped:
-            raise EngineError(
-                f"token {token!r} comes after the stop token", hint="End the decode at the stop token."
-            )
+            raise EngineError(f"token {token!r} comes after the stop token", hint="End the decode at the stop token.")
         if not 0 <= token < self.vocabulary.size or not self._takes(token):
             text = self.vocabulary.decode(self._tokens[-20:])
             raise EngineError(
@@ -114,9 +117,7 @@ class Constraint:
     def rollback(self, count: int) -> None:
         """Take back the last `count` tokens."""
         if not 0 <= count <= len(self._tokens):
-            raise EngineError(
-                f"cannot take back {count!r} of {len(self._tokens)} tokens", hint="Count the tokens."
-            )
+            raise EngineError(f"cannot take back {count!r} of {len(self._tokens)} tokens", hint="Count the tokens.")
         if count and not self._matcher.rollback(count):
             self._raise_on_error()
         del self._tokens[len(self._tokens) - count :]

@@ -139,9 +139,7 @@ class _Reader:
 
     def _name(self, target: Place) -> str:
         if target not in self.names:
-            name = "".join(
-                c if c.isalnum() or c in "_-." else "_" for c in (target[-1] if target else "root")
-            )
+            name = "".join(c if c.isalnum() or c in "_-." else "_" for c in (target[-1] if target else "root"))
             taken = set(self.names.values())
             number = 2
             unique = name
@@ -159,9 +157,7 @@ class _Reader:
             reference = PREFIX + self._name(self._resolve(node["$ref"], base, place))
             if self.old_refs:
                 return {"$ref": reference}
-        kept = {
-            k: v for k, v in node.items() if k not in _IDENTITY and not (k == "id" and isinstance(v, str))
-        }
+        kept = {k: v for k, v in node.items() if k not in _IDENTITY and not (k == "id" and isinstance(v, str))}
         if reference is not None:
             kept["$ref"] = reference
         out = replace_children(kept, lambda child, relative: self._rewrite(child, place + relative, base))
@@ -171,9 +167,8 @@ class _Reader:
 def _modern(node: dict[str, Any]) -> dict[str, Any]:
     """Keywords of drafts 4 to 2019-09 in the words of 2020-12."""
     for limit, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-        if isinstance(node.get(exclusive), bool):
-            if node.pop(exclusive) and limit in node:
-                node[exclusive] = node.pop(limit)
+        if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and limit in node:
+            node[exclusive] = node.pop(limit)
     if isinstance(node.get("items"), list):
         node["prefixItems"] = node.pop("items")
         if "additionalItems" in node:

@@ -21,8 +21,8 @@ from lora_agent.types import JsonSchema
 
 ASSERTIONS = frozenset(
     "type enum const anyOf allOf oneOf $ref properties required additionalProperties patternProperties "
-    "minProperties maxProperties items prefixItems minItems maxItems minLength maxLength pattern format minimum "
-    "maximum exclusiveMinimum exclusiveMaximum multipleOf".split()
+    "minProperties maxProperties items prefixItems minItems maxItems minLength maxLength pattern format "
+    "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf".split()
 )
 """Keywords that the grammar enforces."""
 
@@ -55,7 +55,7 @@ def explain(schema: JsonSchema | bool) -> Explanation:
         if unions and not (message := refusal(json_grammar(document.schema(), coerce_one_of=True))):
             result.checked.extend(unions)
         else:
-            fault = locate(document, document, message)
+            fault = locate(document, message)
             result.refused.append(Note(fault.pointer, fault.keyword, fault.reason))
     taken = {(note.pointer, note.keyword) for note in (*result.checked, *result.refused)}
     for place, keyword, _ in _keywords(document):
@@ -78,7 +78,7 @@ def misspelt_keywords(document: Document) -> list[SchemaKeywordError]:
                     keyword,
                     f"unknown keyword; did you mean {meant!r}?",
                     f"Write {meant!r}, or give a note of your own an x- prefix.",
-                )  # fmt: skip
+                )
             )
     return errors
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lora_agent.structured.validate import Validation
 
 Tier = Literal["strict", "lenient", "generic", "text"]
-"""strict: the grammar enforces all but `checked`. lenient: llguidance also dropped keywords, named in `checked`.
+"""strict: the grammar enforces all but `checked`. lenient: llguidance dropped more, also named in `checked`.
 generic: any JSON, everything is checked after. text: a choice or a regular expression, not JSON."""
 
 

@@ -21,14 +21,14 @@ MAX_SECONDS = 0.5
 _KEYWORDS: tuple[tuple[str, str, str], ...] = (
     (r"look-around|regex parse error|backreference", "pattern",
      "Rewrite the pattern without look-around and back-references."),
-    (r"Unimplemented keys: \[\"([^\"]+)\"", "", "Remove the keyword, or express it with properties, enum or anyOf."),
+    (r"Unimplemented keys: \[\"([^\"]+)\"", "", "Remove it, or say it with properties, enum or anyOf."),
     (r"(min\w+) \(", "", "Make the limits agree."),
-    (r"patternProperties", "patternProperties", "Make the patterns of the keys disjoint, or list the properties."),
+    (r"patternProperties", "patternProperties", "Make the key patterns disjoint, or list the properties."),
     (r"oneOf", "oneOf", "Use anyOf, or give every branch a property with its own const."),
     (r"multipleOf", "multipleOf", "Use a multipleOf that is a decimal number."),
     (r"circular|siblings", "$ref", "Move the keywords beside the $ref into the definition."),
     (r"format", "format", "Remove the format, or use a pattern."),
-    (r"[Rr]egex is empty", "pattern", "No text fits pattern, format and length together: correct one of them."),
+    (r"[Rr]egex is empty", "pattern", "No text fits pattern, format and length: correct one."),
     (r"incompatible types", "type", "No value fits all parts: make their types agree."),
 )  # fmt: skip
 
@@ -47,16 +47,14 @@ def overlapping(document: Document) -> list[Note]:
     ]
 
 
-def locate(document: Document, refused: Document, message: str) -> SchemaKeywordError:
+def locate(refused: Document, message: str) -> SchemaKeywordError:
     """The error for a document that llguidance refused with `message`."""
     found: tuple[Place, str] = ((), message)
     until = time.monotonic() + MAX_SECONDS
     for place, sub in _smallest_first(refused):
         if time.monotonic() > until:
             break
-        if error := refusal(
-            json_grammar(Document(sub, refused.defs, refused.origin).schema(), coerce_one_of=True)
-        ):
+        if error := refusal(json_grammar(Document(sub, refused.defs, refused.origin).schema(), coerce_one_of=True)):
             found = (place, error)
             break
     place, reason = found

@@ -30,6 +30,7 @@ CHECKED_AFTER: dict[str, str] = {
     "unevaluatedProperties": "what other branches evaluated is not known to the grammar",
     "unevaluatedItems": "what other branches evaluated is not known to the grammar",
 }
+_TRUE_IS_NOTHING = frozenset("propertyNames unevaluatedProperties unevaluatedItems".split())
 FORMATS = frozenset("date-time time date duration email hostname ipv4 ipv6 uuid uri unknown".split())
 """String formats that llguidance turns into a grammar."""
 
@@ -41,9 +42,7 @@ ANNOTATIONS = frozenset(
 
 def lower(document: Document) -> tuple[Document, list[Note]]:
     notes: list[Note] = []
-    parts: dict[str | None, Any] = {
-        name: _lower(node, place, notes) for name, place, node in document.parts()
-    }
+    parts: dict[str | None, Any] = {name: _lower(node, place, notes) for name, place, node in document.parts()}
     return document.copy_with(parts), notes
 
 
@@ -56,18 +55,22 @@ def _lower(node: Any, place: Place, notes: list[Note]) -> Any:
         value = out.pop(keyword)
         if keyword == "propertyNames" and _name_the_keys(value, out):
             continue
-        if (
-            value is True
-            and keyword not in ("not", "uniqueItems")
-            or value is False
-            and keyword == "uniqueItems"
-        ):
-            continue  # no effect
-        notes.append(Note(pointer, keyword, CHECKED_AFTER[keyword]))
+        if _has_effect(keyword, value, node):
+            notes.append(Note(pointer, keyword, CHECKED_AFTER[keyword]))
     if isinstance(node.get("format"), str) and node["format"] not in FORMATS:
         notes.append(Note(pointer, "format", _format_reason(out.pop("format"))))
     _lower_counts(out, pointer, notes)
     return replace_children(out, lambda child, relative: _lower(child, place + relative, notes))
+
+
+def _has_effect(keyword: str, value: Any, node: dict[str, Any]) -> bool:
+    if keyword == "if":
+        return "then" in node or "else" in node
+    if keyword in ("then", "else"):
+        return "if" in node
+    if keyword in ("minContains", "maxContains"):
+        return "contains" in node
+    return not (value is False if keyword == "uniqueItems" else value is True and keyword in _TRUE_IS_NOTHING)
 
 
 def _format_reason(name: str) -> str:
@@ -91,20 +94,12 @@ def _name_the_keys(names: Any, out: dict[str, Any]) -> bool:
     if not isinstance(names, dict) or out.get("properties") or out.get("patternProperties"):
         return False
     value = out.get("additionalProperties", True)
-    rules = {
-        key: rule
-        for key, rule in names.items()
-        if key not in ANNOTATIONS and (key, rule) != ("type", "string")
-    }
+    rules = {key: rule for key, rule in names.items() if key not in ANNOTATIONS and (key, rule) != ("type", "string")}
     if set(rules) == {"enum"} or set(rules) == {"const"}:
         allowed = rules["enum"] if "enum" in rules else [rules["const"]]
-        if (
-            not all(isinstance(name, str) for name in allowed)
-            or "minProperties" in out
-            or "maxProperties" in out
-        ):
+        if not all(isinstance(name, str) for name in allowed) or "minProperties" in out or "maxProperties" in out:
             return False
-        out["properties"] = {name: value for name in allowed}
+        out["properties"] = dict.fromkeys(allowed, value)
     elif set(rules) == {"pattern"}:
         out["patternProperties"] = {rules["pattern"]: value}
     else:

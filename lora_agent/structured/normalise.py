@@ -100,10 +100,11 @@ def _repair_enum(out: dict[str, Any], note: Any) -> None:
         note("enum", "empty; removed")
         return
     kind = out.get("type")
-    if isinstance(values, list) and isinstance(kind, str) and kind in _PYTHON:
-        if not any(isinstance(value, _PYTHON[kind]) for value in values):
-            del out["type"]
-            note("type", f"{kind!r} fits none of the enum's values; removed")
+    if not isinstance(values, list) or not isinstance(kind, str) or kind not in _PYTHON:
+        return
+    if not any(isinstance(value, _PYTHON[kind]) for value in values):
+        del out["type"]
+        note("type", f"{kind!r} fits none of the enum's values; removed")
 
 
 def _lift_required(out: dict[str, Any], note: Any) -> None:

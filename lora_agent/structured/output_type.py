@@ -28,7 +28,7 @@ def schema_of(type_or_schema: Any) -> tuple[JsonSchema, Convert]:
     if isinstance(type_or_schema, (str, int, float, bool, list, tuple)):
         raise SchemaError(
             f"{type_or_schema!r:.100} is neither a type nor a JSON Schema",
-            hint="Pass a pydantic class, a dataclass, list[int], Literal['a', 'b'] or a dict with a JSON Schema.",
+            hint="Pass a pydantic class, a dataclass, list[int], Literal['a', 'b'] or a JSON Schema dict.",
         )
     try:
         adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(_typed_dict(type_or_schema))
@@ -36,7 +36,7 @@ def schema_of(type_or_schema: Any) -> tuple[JsonSchema, Convert]:
     except (pydantic.PydanticUserError, TypeError, NameError) as error:
         raise SchemaError(
             f"no JSON Schema for {type_or_schema!r:.100}: {str(error).splitlines()[0]}",
-            hint="Use types that JSON can hold; nested TypedDicts must come from typing_extensions before 3.12.",
+            hint="Use types that JSON can hold; before 3.12 take nested TypedDicts from typing_extensions.",
         ) from error
 
     def convert(value: Any) -> Any:

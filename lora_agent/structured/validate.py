@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jsonschema
+from jsonschema.protocols import Validator
 from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
 from referencing.exceptions import Unresolvable
 
+from lora_agent.errors import SchemaError
 from lora_agent.structured.check import draft_of
 from lora_agent.structured.faults import keyword_error
 from lora_agent.structured.walk import pointer_of
@@ -61,15 +64,25 @@ def validate(value: Any, schema: JsonSchema | bool) -> Validation:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             return Validation(False, value, (Fault("", "json", f"not a JSON value: {error}"),))
-    draft = draft_of(schema)
-    validator = draft(schema, format_checker=draft.FORMAT_CHECKER, registry=REGISTRY)
+    try:
+        validator = _validator(json.dumps(schema))
+    except (TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, SchemaError):
+            raise
+        raise keyword_error("", "", f"not JSON: {error}", "Use only JSON values in the schema.") from error
     try:
         found = [_fault(error) for error in validator.iter_errors(value)]
     except Unresolvable as error:
-        raise keyword_error(
-            "", "$ref", f"{error.ref!r} is not in this schema", "Copy it into $defs."
-        ) from error
+        raise keyword_error("", "$ref", f"{error.ref!r} is not in this schema", "Copy it into $defs.") from error
     return Validation(not found, value, tuple(sorted(found)))
+
+
+@lru_cache(maxsize=128)
+def _validator(schema_text: str) -> Validator:
+    """Checking a schema against its draft costs milliseconds, so it is done once a schema."""
+    schema = json.loads(schema_text)
+    draft = draft_of(schema)
+    return draft(schema, format_checker=draft.FORMAT_CHECKER, registry=REGISTRY)
 
 
 def _fault(error: jsonschema.ValidationError) -> Fault:

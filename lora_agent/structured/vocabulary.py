@@ -40,6 +40,12 @@ class Vocabulary:
 def _wrap(tokenizer: Any, stop_token_id: int, vocab_size: int | None) -> tuple[LLTokenizer, str]:
     import llguidance.hf
 
+    width = len(tokenizer) if vocab_size is None else vocab_size
+    if not 0 <= stop_token_id < width:
+        raise ConfigError(
+            f"stop_token_id {stop_token_id!r} is not one of the {width} tokens",
+            hint="Pass the id of the token that ends a turn, e.g. tokenizer.eos_token_id.",
+        )
     try:
         tokens = llguidance.hf.from_tokenizer(tokenizer, n_vocab=vocab_size, eos_token=stop_token_id)
         text = tokenizer.backend_tokenizer.to_str()
@@ -48,10 +54,5 @@ def _wrap(tokenizer: Any, stop_token_id: int, vocab_size: int | None) -> tuple[L
             f"tokenizer {type(tokenizer).__name__} with vocab_size={vocab_size!r} cannot be used: {error}",
             hint="Use a fast tokenizer (tokenizer.json), and a vocab_size no smaller than len(tokenizer).",
         ) from error
-    if not 0 <= stop_token_id < tokens.vocab_size:
-        raise ConfigError(
-            f"stop_token_id {stop_token_id!r} is not one of the {tokens.vocab_size} tokens",
-            hint="Pass the id of the token that ends a turn, e.g. tokenizer.eos_token_id.",
-        )
     digest = hashlib.sha256(f"{stop_token_id} {tokens.vocab_size} {text}".encode()).hexdigest()
     return tokens, digest

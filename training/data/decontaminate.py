@@ -34,7 +34,7 @@ class Decontaminator:
         if not path.is_file():
             raise ConfigError(
                 f"no list of test-set hashes at {str(path)!r}",
-                hint="point LORA_AGENT_DATA to the data folder; the list is decontamination/ngrams.txt.gz in it",
+                hint="export LORA_AGENT_DATA=<data folder>; the list is decontamination/ngrams.txt.gz in it",
             )
         with open_text(path) as lines:
             self._hashes = frozenset(bytes.fromhex(line) for line in lines if line.strip())

@@ -48,8 +48,8 @@ _REQUIRED = _FIELDS - {"split"}
 
 
 def write_rows(path: str | Path, rows: Iterable[Row]) -> int:
-    """Write rows as JSON lines (gzip if the name ends in .gz); returns how many. The file appears whole or not
-    at all, and equal rows give equal bytes (no time stamp in the gzip header)."""
+    """Write rows as JSON lines (gzip if the name ends in .gz); returns how many. The file appears whole or
+    not at all, and equal rows give equal bytes (no time stamp in the gzip header)."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -60,6 +60,7 @@ def write_rows(path: str | Path, rows: Iterable[Row]) -> int:
                     count = _write_lines(cast("IO[bytes]", packed), rows)
             else:
                 count = _write_lines(raw, rows)
+        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner reads
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

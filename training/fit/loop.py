@@ -35,7 +35,7 @@ def plan(rows: Sequence[Encoded], fit: Fit) -> list[list[Encoded]]:
     return [b for e in range(fit.epochs) for b in epoch(rows, fit.batch_rows, fit.seed + e, fit.max_rows)]
 
 
-def train(model: Any, rows: Sequence[Encoded], fit: Fit, folder: Path, *, save_every: int = 50) -> Progress:
+def train(model: Any, rows: Sequence[Encoded], fit: Fit, folder: Path, *, save_every: int = 20) -> Progress:
     """Train in place. Resumes from `folder/state.pt` if it is there; writes `folder/metrics.jsonl`."""
     folder.mkdir(parents=True, exist_ok=True)
     parameters = [p for p in model.parameters() if p.requires_grad]

@@ -71,9 +71,7 @@ class Fts5Retriever:
         """All documents below a folder, or one file. Passage ids look like `guide/setup.md#3`."""
         sources, skipped = read_folder(path)
         passages = [
-            passage
-            for source in sources
-            for passage in split_passages(source.text, source.name, _title(source.name))
+            passage for source in sources for passage in split_passages(source.text, source.name, _title(source.name))
         ]
         return cls(passages, skipped=skipped)
 
@@ -84,18 +82,14 @@ class Fts5Retriever:
         for number, item in enumerate(texts, start=1):
             document = _document(item, number)
             if not document.text.strip():
-                raise DocumentError(
-                    f"document {document.id!r} is empty", hint="Leave it out, or give its text."
-                )
+                raise DocumentError(f"document {document.id!r} is empty", hint="Leave it out, or give its text.")
             parts = split_passages(document.text, document.id, document.title or "")
             if isinstance(item, str) or len(document.text.split()) > MAX_WORDS:
                 passages += parts
             else:
                 passages.append(Passage(document, document.title or ""))
         if not passages:
-            raise DocumentError(
-                "the list of documents is empty", hint="Give at least one text, or documents=None."
-            )
+            raise DocumentError("the list of documents is empty", hint="Give at least one text, or documents=None.")
         return cls(passages)
 
     def search(self, query: str, k: int = 3) -> list[Document]:

@@ -60,9 +60,7 @@ def _walk(root: Path) -> tuple[list[SourceText], list[tuple[str, str]]]:
     left_out: list[tuple[str, str]] = []
 
     def unreadable(error: OSError) -> None:
-        raise DocumentError(
-            f"{error.filename}: {error.strerror}", hint="Check the folder's permissions."
-        ) from error
+        raise DocumentError(f"{error.filename}: {error.strerror}", hint="Check the folder's permissions.") from error
 
     for folder, folders, names in os.walk(root, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -120,14 +118,8 @@ def _csv_text(text: str) -> str:
     if len(rows) < 2:
         return ", ".join(rows[0]) if rows else ""
     head = rows[0]
-    names = [
-        head[i] if i < len(head) and head[i].strip() else f"column {i + 1}"
-        for i in range(max(map(len, rows)))
-    ]
-    lines = [
-        "; ".join(f"{n}: {cell}" for n, cell in zip(names, row, strict=False) if cell.strip())
-        for row in rows[1:]
-    ]
+    names = [head[i] if i < len(head) and head[i].strip() else f"column {i + 1}" for i in range(max(map(len, rows)))]
+    lines = ["; ".join(f"{n}: {cell}" for n, cell in zip(names, row, strict=False) if cell.strip()) for row in rows[1:]]
     return "\n\n".join(lines)
 
 
@@ -150,9 +142,7 @@ class _HtmlText(HTMLParser):
     """Visible text; headings become Markdown headings, block elements paragraphs."""
 
     _HIDDEN = frozenset({"script", "style", "template", "noscript", "title", "svg"})
-    _BLOCKS = frozenset(
-        "p div section article header footer main aside nav ul ol li dl dt dd table tr pre br".split()
-    )
+    _BLOCKS = frozenset("p div section article header footer main aside nav ul ol li dl dt dd table tr pre br".split())
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -178,9 +168,7 @@ class _HtmlText(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:
-            self._parts.append(
-                " ".join(data.split()).join((" " * data[:1].isspace(), " " * data[-1:].isspace()))
-            )
+            self._parts.append(" ".join(data.split()).join((" " * data[:1].isspace(), " " * data[-1:].isspace())))
 
     def text(self) -> str:
         paragraphs = (" ".join(part.split()) for part in "".join(self._parts).split("\n\n"))

@@ -110,7 +110,7 @@ def load_base(
     model.eval().requires_grad_(False)
     if checkpoint.quantization == "nf4":
         if choice.kernels == "unpacked":
-            unpack(model)
+            unpack(model, choice.dtype)
         else:
             _set_compute_dtype(model, choice.dtype)
     tokenizer = AutoTokenizer.from_pretrained(checkpoint.path)

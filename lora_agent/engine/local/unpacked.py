@@ -50,15 +50,15 @@ class UnpackedEmbedding(nn.Module):
         return functional.embedding(ids, self.weight).to(self.dtype)
 
 
-def unpack(model: Any) -> None:
-    """Replace every bitsandbytes 4-bit layer, the embedding and the vocabulary projection, in place."""
+def unpack(model: Any, dtype: torch.dtype) -> None:
+    """Replace every bitsandbytes 4-bit layer, the embedding and the vocabulary projection, in place; activations
+    are of `dtype` from the embedding on."""
     from bitsandbytes.functional import dequantize_4bit
-    from bitsandbytes.nn import Linear4bit
+    from bitsandbytes.nn.modules import Linear4bit
 
-    dtype = model.dtype
     for name, module in list(model.named_modules()):
         if isinstance(module, Linear4bit):
-            weight = dequantize_4bit(module.weight.data, module.weight.quant_state).to(torch.bfloat16)
+            weight = dequantize_4bit(module.weight.data, _quant_state(module)).to(torch.bfloat16)
             bias = None if module.bias is None else module.bias.data
             model.set_submodule(name, UnpackedLinear(weight, bias))
     embedding = model.get_input_embeddings()
@@ -69,3 +69,8 @@ def unpack(model: Any) -> None:
     if head is not None:
         weight = table if tied else head.weight.data.to(torch.bfloat16)
         model.set_output_embeddings(UnpackedLinear(weight, None if head.bias is None else head.bias.data))
+
+
+def _quant_state(module: Any) -> Any:
+    """bitsandbytes keeps the absmax values and the code book beside the packed weight."""
+    return module.weight.quant_state

@@ -2,10 +2,10 @@
 
     python -m training.data.tool_call.build --data $LORA_AGENT_DATA --out runs/data/tool_call --seed 0
 
-Every row passes the same gates: its target validates against its tools, it is short enough for a small model,
-it is no duplicate, and no text of it is in a public test set. What is dropped is counted by source and reason.
-Equal arguments and data give equal files. Rows of a group stay together and in order, because they share one
-tool list and training reads a shared prefix once.
+Every row passes the same gates: its target validates against its tools, it is short enough for a small
+model, it is no duplicate, and no text of it is in a public test set. What is dropped is counted by source and
+reason. Equal arguments and data give equal files. Rows of a group stay together and in order, because they
+share one tool list and training reads a shared prefix once.
 """
 
 from __future__ import annotations

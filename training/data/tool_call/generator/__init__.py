@@ -1,1 +1,1 @@
-"""Our own requests: function tables over many domains, value samplers, phrasings, and the groups they form."""
+"""Our own requests: function tables over many domains, value samplers, phrasings, and groups of rows."""

@@ -1,8 +1,8 @@
 """Groups of rows: one ordered tool list and a few different requests for it.
 
 Rows of a group share the list because training and serving read a shared prefix once. Kinds: single (one tool
-offered), multiple (choose among several), parallel (same function several times), parallel-multiple (different
-functions), none (no tool fits). Target shares of kinds are set by the weights below.
+offered), multiple (choose among several), parallel (same function several times), parallel-multiple
+(different functions), none (no tool fits). Target shares of kinds are set by the weights below.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from training.data.tool_call.schema import Call, Tool, make_row, tool_name
 
 SINGLE_TOOL_SHARE = 0.42
 LIST_CHARACTERS = (900, 900, 900, 1500)
-"""Upper bound of a tool list as JSON; 900 characters are about 260 tokens, and the prompt pays for every one."""
+"""Upper bound of a tool list as JSON; 900 characters are about 260 tokens."""
 TRIES = 30
 
 
@@ -119,7 +119,8 @@ class Composer:
     def _row(self, kind: str, offered: Offered, function: Function | None, group: str) -> Row | None:
         noise = Noise.draw(self._rng)
         if kind == "none":
-            text, calls = self._nothing_fits(offered, noise), []
+            text = self._nothing_fits(offered, noise)
+            calls: list[Call] = []
         else:
             found = self._wish(kind, offered, function, noise)
             if found is None:

@@ -19,7 +19,7 @@ _CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
 _OPTIONAL = re.compile(r"\[([^\]]*)\]")
 _ON = re.compile(r"\b[oO]n ((?:today|tomorrow|tonight|next \w+|this \w+)\b)")
 """A template says "on {date}", which some days do not take."""
-_AN = re.compile(r"\b[aA] (?=[aeiAEI]\w|o(?!ne\b)\w)(?!(?:is|and|in|are|at|on|of|it|equals)\b)")
+_AN = re.compile(r"\b[aA] (?=[aeiAEI]\w|o(?!ne\b)\w|8|1[18]\b)(?!(?:is|and|in|are|at|on|of|it|equals)\b)")
 """A template says "a {title}", and some titles begin with a vowel."""
 
 _ORDERS = (
@@ -48,11 +48,17 @@ CONTEXT_SHARE = 0.14
 
 @dataclass(frozen=True)
 class Ask:
-    """One wish before it becomes a sentence, with the arguments of the calls that it asks for (slot → value)."""
+    """One wish before it becomes a sentence."""
 
     text: str
     is_order: bool
     arguments: tuple[dict[str, Any], ...]
+    """Slot → value, for each call that is asked for."""
+    begins_with_value: bool = False
+    """Then the first letter is not ours to raise or lower."""
+
+    def raised(self) -> str:
+        return self.text if self.begins_with_value else self.text[0].upper() + self.text[1:]
 
 
 @dataclass(frozen=True)
@@ -84,20 +90,15 @@ class Noise:
 
 
 def ask(function: Function, rng: Random, noise: Noise, repeats: int = 1) -> Ask | None:
-    """One wish. With `repeats` > 1 one slot names several values ("in Paris and Rome"), one call each; None if
-    this function has no slot that can."""
-    if repeats > 1 and not any(p.repeats for p in function.parameters):
-        return None
+    """One wish. With `repeats` > 1 one slot names several values ("in Paris and Rome"), one call each; None
+    if this function has no slot that can."""
     template = _expand(rng.choice(function.templates), rng)
     used = set(SLOT.findall(template))
     filled = [p for p in function.parameters if p.slot in used]
-    varied = (
-        rng.choice([p for p in filled if p.repeats])
-        if repeats > 1 and any(p.repeats for p in filled)
-        else None
-    )
-    if repeats > 1 and varied is None:
+    may_vary = [p for p in filled if p.repeats]
+    if repeats > 1 and not may_vary:
         return None
+    varied = rng.choice(may_vary) if repeats > 1 else None
     surfaces, arguments = _fill(filled, varied, repeats, rng)
     if repeats > 1 and len(arguments) < 2:
         return None
@@ -105,7 +106,8 @@ def ask(function: Function, rng: Random, noise: Noise, repeats: int = 1) -> Ask 
     text = SLOT.sub(lambda match: surfaces[match.group(1)], text)
     text = _AN.sub(lambda match: match.group(0).rstrip() + "n ", text)
     text = _ON.sub(r"\1", re.sub(r"\s+([?.!,])", r"\1", " ".join(text.split())))
-    return Ask(text.removeprefix("~").strip(), template[:1].islower(), tuple(arguments))
+    text = text.removeprefix("~").strip()
+    return Ask(text, template[:1].islower(), tuple(arguments), template[:1] == "{")
 
 
 def _expand(template: str, rng: Random) -> str:
@@ -149,7 +151,7 @@ def speak(wish: Ask, contexts: Sequence[str], rng: Random, noise: Noise) -> str:
     if wish.is_order and rng.random() > PLAIN_SHARE:
         text = rng.choice(_ORDERS).format(text)
     else:
-        text = text[0].upper() + text[1:]
+        text = wish.raised()
         if text[-1] not in ".?!" and rng.random() < 0.7:
             text += "."
     draw = rng.random()
@@ -157,7 +159,7 @@ def speak(wish: Ask, contexts: Sequence[str], rng: Random, noise: Noise) -> str:
         return f"{rng.choice(contexts)} {text}"
     if draw < CONTEXT_SHARE + 0.06:
         opening = rng.choice(_OPENINGS)
-        if opening[-1] in ",:" and not re.match(r"I\b|[A-Z]{2}", text):
+        if opening[-1] in ",:" and not wish.begins_with_value and not re.match(r"I\b|[A-Z]{2}", text):
             text = text[0].lower() + text[1:]
         return f"{opening} {text}"
     if draw < CONTEXT_SHARE + 0.12 and text[-1] in ".?" and "Thanks" not in text and "lease" not in text:
@@ -175,13 +177,9 @@ def join(wishes: Sequence[Ask], rng: Random) -> Ask:
         return Ask(text, True, calls)
     text = ""
     for wish in wishes:
-        part = wish.text if wish.text[-1] in ".?!" else f"{wish.text}."
         bridge = rng.choice(_SENTENCE_JOINS) if text else ""
-        if bridge.strip():
-            first = part.split(" ")[0]
-            keep = first.startswith("I'") or first == "I"
-            part = part if keep else part[0].lower() + part[1:]
-        else:
-            part = part[0].upper() + part[1:]
-        text += bridge + part
-    return Ask(text, False, calls)
+        part = wish.raised()
+        if bridge.strip() and not wish.begins_with_value and not re.match(r"I\b", part):
+            part = part[0].lower() + part[1:]
+        text += bridge + (part if part[-1] in ".?!" else f"{part}.")
+    return Ask(text, False, calls, wishes[0].begins_with_value)

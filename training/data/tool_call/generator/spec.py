@@ -6,9 +6,9 @@ A table reads
     > We have a picnic planned.     (a sentence that may open a request of this domain)
 
     get_weather/current_weather ~wx | Get the current weather in a city | Current conditions of a place
-    city/location*+ :city: City name            (* required, + may take several values in a parallel request)
+    city/location*+ :city: City name          (* required, + may take several values in a parallel request)
     unit :enum celsius,fahrenheit: Temperature unit
-    - get the weather in {city}[ in {unit}]     (lower case: an order; [..] may be left out; (a|b) is a choice)
+    - get the weather in {city}[ in {unit}]   (lower case: an order; [..] may be left out; (a|b) is a choice)
     - What's the weather like in {city}?      (upper case: a sentence; leading ~: a scrap of words)
     - ~weather {city} now
 
@@ -27,6 +27,7 @@ from training.data.tool_call.generator.values import Kind, parse_kind
 
 TABLES = Path(__file__).parent / "domains"
 _PARAMETER = re.compile(r"^([\w./]+)([*+]*) :([^:]+): (.+)$")
+_NO_ORDER = set("what which who where when how why is are does do did any my the please let's nobody".split())
 SLOT = re.compile(r"\{([\w.]+)\}")
 
 
@@ -128,6 +129,10 @@ def _check(function: Function, where: str) -> None:
             f"{where}: a function needs a description and three templates", hint="add what is missing"
         )
     for template in function.templates:
+        if template.split(" ")[0] in _NO_ORDER:
+            raise ConfigError(
+                f"{where}: {template!r} is no order", hint="begin it with a capital letter or with ~"
+            )
         used = SLOT.findall(template)
         always = set(SLOT.findall(re.sub(r"\[[^\]]*\]", "", template)))
         if not set(used) <= known or len(used) != len(set(used)):

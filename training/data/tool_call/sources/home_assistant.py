@@ -1,6 +1,6 @@
 """Home Assistant: gold sentences with intent and slots, as calls of that project's own intents. Dev only.
 
-A test stays if each slot's value stands in its sentence; the argument is then spelled as the sentence spells it.
+A test stays if each slot's value stands in its sentence; the argument is spelled as the sentence spells it.
 """
 
 from __future__ import annotations

@@ -120,6 +120,8 @@ def requests(
         for _ in range(GROUP):
             if rng.random() < NONE_SHARE:
                 text = _foreign(by_intent, listed, left_over, rng)
+                if text is None:
+                    continue
                 rows.append(make_row(text, list(tools.values()), [], f"{source}/none", group, split))
                 continue
             pool = by_intent[rng.choice(listed)]
@@ -134,10 +136,10 @@ def requests(
 
 def _foreign(
     by_intent: Mapping[str, list[Utterance]], listed: Sequence[str], left_over: list[str], rng: Random
-) -> str:
+) -> str | None:
     """A text that no listed function serves: unlisted intents of another scenario, or one from outside."""
     scenarios = {name.split("_")[0] for name in listed}
     others = [name for name, pool in by_intent.items() if pool and name.split("_")[0] not in scenarios]
     if left_over and (not others or rng.random() < 0.5):
         return left_over.pop()
-    return rng.choice(by_intent[rng.choice(others)]).text
+    return rng.choice(by_intent[rng.choice(others)]).text if others else None

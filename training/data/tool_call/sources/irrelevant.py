@@ -21,11 +21,11 @@ from training.data.tool_call.sources.files import json_file, open_packed
 
 LONGEST = 200
 _WORD = re.compile(r"[a-z]{4,}")
-_COMMON = {
-    "what", "that", "this", "with", "from", "have", "your", "about", "which", "there", "does", "when", "where",
-    "some", "find", "show", "list", "make", "name", "number", "most", "many", "much", "best", "good", "give",
-    "tell", "know", "need", "want", "like", "will", "would", "could", "should", "please", "help", "looking", "for",
-}  # fmt: skip
+_COMMON = set(
+    "what that this with from have your about which there does when where some find show list make name "
+    "number most many much best good give tell know need want like will would could should please help "
+    "looking".split()
+)
 
 
 def groups(data_dir: Path, rng: Random, split: Split) -> Iterator[list[Row]]:
@@ -42,7 +42,10 @@ def groups(data_dir: Path, rng: Random, split: Split) -> Iterator[list[Row]]:
         number += 1
         group = f"irrelevant/{split}/{number:04}"
         texts = [("metatool", metatool.pop())]
-        texts.append(("clinc150", outside.pop()) if outside else ("metatool", metatool.pop()))
+        if outside:
+            texts.append(("clinc150", outside.pop()))
+        elif metatool:
+            texts.append(("metatool", metatool.pop()))
         words = {word for _, text in texts for word in _words(text)}
         pool = [f for f in rng.sample(functions, 40) if not words & _function_words(f)]
         style = Style.draw(rng)

@@ -26,7 +26,7 @@ NONE_SHARE = 0.15
 
 
 def groups(data_dir: Path, rng: Random, split: Split) -> Iterator[list[Row]]:
-    """A request with its tools; sometimes a second request, of another field, that those tools cannot serve."""
+    """A request with its tools; sometimes a second one, of another field, that those tools cannot serve."""
     rows = list(json_lines(data_dir / "tool-seal-tools" / _FILES[split]))
     rng.shuffle(rows)
     for index, record in enumerate(rows):

@@ -55,10 +55,10 @@ SearchScreeningEvent: find_screenings | Find cinema showtimes
   location_name cinema | Cinema
   timeRange when | Time
 """
-_UNSAID = {
-    "object_type", "object_select", "object_part_of_series_type", "rating_unit", "music_item", "playlist_owner",
-    "sort", "current_location", "spatial_relation", "poi",
-}  # fmt: skip
+_UNSAID = set(
+    "object_type object_select object_part_of_series_type rating_unit music_item playlist_owner sort "
+    "current_location spatial_relation poi".split()
+)
 """Slots that are wording rather than values; they are no argument except where an intent lists them."""
 
 

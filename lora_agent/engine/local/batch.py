@@ -1,0 +1,146 @@
+"""Many adapter calls in one batch, each row with its own adapter: same results as one call after the other.
+
+Rows are right-padded; the padding stays in the cache and is masked, positions are given explicitly. Contexts are
+read by the base in one pass, suffixes by each row's adapter in the next, then all rows decode together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from lora_agent.engine.local.contract import check_input, finish, output_grammar
+from lora_agent.engine.local.decode import DecodeOptions, RowDecode
+from lora_agent.engine.local.lora import BASE_SLOT
+from lora_agent.errors import ContextTooLongError
+from lora_agent.registry import AdapterPackage
+from lora_agent.render import input_messages, read_documents, read_tools, suffix
+from lora_agent.render.tools import type_text
+from lora_agent.structured import Grammar
+from lora_agent.types import Result
+
+if TYPE_CHECKING:
+    from lora_agent.engine.local.engine import LocalEngine
+
+
+@dataclass
+class _Item:
+    package: AdapterPackage
+    slot: int
+    grammar: Grammar
+    context: list[int]
+    tail: list[int]
+    row: RowDecode
+
+
+def call_batch(
+    engine: LocalEngine,
+    calls: Sequence[tuple[str, Mapping[str, Any]]],
+    options: DecodeOptions | None,
+    *,
+    prompted: bool = False,
+) -> list[Result]:
+    """Run calls (adapter name, input) together. Raises for a faulty input; model failures are in the Results.
+
+    `prompted`: the bare base does the adapters' work, told what it is and what JSON to write, under the same grammar.
+    """
+    items = _prepare(engine, calls, options)
+    if prompted:
+        for item in items:
+            item.slot, item.tail = BASE_SLOT, _instruction(engine, item.package)
+    _run(engine, items)
+    results = []
+    for item in items:
+        completion = item.row.completion(engine.base.tokenizer, len(item.context) + len(item.tail), 0)
+        results.append(finish(item.package, completion, item.grammar, item.row.alternatives, engine.vocabulary))
+    return results
+
+
+def _prepare(
+    engine: LocalEngine, calls: Sequence[tuple[str, Mapping[str, Any]]], options: DecodeOptions | None
+) -> list[_Item]:
+    renderer = engine.base.renderer
+    packages = [engine.package(name) for name, _ in calls]
+    keep = [package.digest for package in packages]
+    items = []
+    for package, (_, inputs) in zip(packages, calls, strict=True):
+        check_input(package, inputs)
+        messages, tools = input_messages(inputs), read_tools(inputs.get("tools"))
+        own = options or DecodeOptions(package.spec.prompt.max_new_tokens)
+        grammar = output_grammar(package, inputs, tools, engine.vocabulary, own.max_tokens)
+        context = renderer.context(messages, tools)
+        documents = read_documents(inputs.get("documents"))
+        context += renderer.documents(documents) if documents else []
+        tail = suffix(renderer, package.spec.prompt, messages, inputs)
+        length = len(context) + len(tail) + own.max_tokens
+        if length > engine.base.context_limit:
+            raise ContextTooLongError(
+                f"a call of {package.name!r} needs {length} tokens, {engine.base.id} reads {engine.base.context_limit}",
+                hint="Shorten its messages, tools or documents.",
+            )
+        row = RowDecode(grammar.start(), renderer.stop_token_ids, own)
+        items.append(_Item(package, engine.resident(package, keep), grammar, context, tail, row))
+    return items
+
+
+def _instruction(engine: LocalEngine, package: AdapterPackage) -> list[int]:
+    renderer = engine.base.renderer
+    task = f"{package.description} Answer in JSON: {type_text(package.output_schema)}"
+    text = renderer.header("system") + renderer.clean(task) + renderer.turn_end + renderer.generation_prompt
+    return renderer.tokens(text)
+
+
+@torch.inference_mode()
+def _run(engine: LocalEngine, items: Sequence[_Item]) -> None:
+    reader = _BatchReader(engine, len(items))
+    slots = [item.slot for item in items]
+    plain = [slot if item.package.spec.kind == "lora" else 0 for item, slot in zip(items, slots, strict=True)]
+    with engine.bank.use(plain):
+        reader.read([item.context for item in items], want_logits=False)
+    with engine.bank.use(slots):
+        feeds = [item.tail + item.row.opening() for item in items]
+        while any(feeds):
+            logits = reader.read(feeds)
+            feeds = [
+                item.row.step(logits[i]) if feed and item.row.finish is None else []
+                for i, (item, feed) in enumerate(zip(items, feeds, strict=True))
+            ]
+
+
+class _BatchReader:
+    """A padded cache of B rows and what is real in it."""
+
+    def __init__(self, engine: LocalEngine, rows: int) -> None:
+        self.model = engine.base.model
+        self.device = engine.base.device
+        self.cache = engine.runner.new_cache()
+        self.mask = torch.zeros(rows, 0, dtype=torch.bool, device=self.device)
+
+    def read(self, feeds: Sequence[Sequence[int]], want_logits: bool = True) -> Tensor:
+        """Read each row's tokens ([] for a row that is done); logits (B, vocabulary) after each row's last one."""
+        width = max(map(len, feeds))
+        ids = torch.zeros(len(feeds), width, dtype=torch.long)
+        real = torch.zeros(len(feeds), width, dtype=torch.bool)
+        for i, feed in enumerate(feeds):
+            ids[i, : len(feed)] = torch.tensor(list(feed), dtype=torch.long)
+            real[i, : len(feed)] = True
+        ids, real = ids.to(self.device), real.to(self.device)
+        start = self.mask.sum(1, keepdim=True)
+        positions = (start + real.long().cumsum(1) - 1).clamp(min=0)
+        self.mask = torch.cat([self.mask, real], 1)
+        hidden: Tensor = self.model.get_decoder()(
+            input_ids=ids,
+            attention_mask=self.mask.long(),
+            position_ids=positions,
+            past_key_values=self.cache,
+            use_cache=True,
+        ).last_hidden_state
+        if not want_logits:
+            return hidden
+        last = (real.sum(1) - 1).clamp(min=0)
+        logits: Tensor = self.model.get_output_embeddings()(hidden[torch.arange(len(feeds)), last])
+        return logits

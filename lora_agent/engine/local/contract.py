@@ -1,0 +1,170 @@
+"""An adapter's contract at call time: the checked input, the grammar of this very call, the checked output.
+
+A package's output schema may take values from the input: `"x-enum-from": "/documents/*/id"` becomes an `enum` of
+the ids that were given (an array whose items have no value left becomes empty). For `tool_calls` the grammar is
+built from the offered tools. Knows packages and schemas, no models.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lora_agent.errors import AdapterInputError
+from lora_agent.registry import AdapterPackage
+from lora_agent.structured import Grammar, Vocabulary, calls_schema, compile_schema, validate
+from lora_agent.types import Completion, JsonSchema, Result, Tool, compact_json
+
+ENUM_FROM = "x-enum-from"
+
+
+def check_input(package: AdapterPackage, inputs: Mapping[str, Any]) -> None:
+    """Raises AdapterInputError with the JSON pointer of the first fault."""
+    found = validate(dict(inputs), package.input_schema)
+    if found.errors:
+        first = found.errors[0]
+        raise AdapterInputError(
+            f"input of adapter {package.name!r} at {first.pointer or '/'}: {first.message}",
+            hint=f"Its input schema: lora-agent adapters show {package.name}",
+        )
+
+
+def output_grammar(
+    package: AdapterPackage, inputs: Mapping[str, Any], tools: Sequence[Tool], vocabulary: Vocabulary, max_tokens: int
+) -> Grammar:
+    """The grammar of one call. Raises SchemaError for a tool whose parameters cannot be honoured."""
+    if package.spec.output == "tool_calls":
+        return compile_schema(calls_schema(tools), vocabulary, budget_tokens=max_tokens)
+    return compile_schema(resolve_output(package.output_schema, inputs), vocabulary, budget_tokens=max_tokens)
+
+
+def resolve_output(schema: JsonSchema, inputs: Mapping[str, Any]) -> JsonSchema:
+    """The output schema of this call: every `x-enum-from` replaced by the values found in the input."""
+    resolved: JsonSchema = _resolve(schema, inputs)
+    return resolved
+
+
+def _resolve(node: Any, inputs: Mapping[str, Any]) -> Any:
+    if isinstance(node, Mapping):
+        items = node.get("items")
+        if isinstance(items, Mapping) and ENUM_FROM in items and not _values(items[ENUM_FROM], inputs):
+            rest = {k: v for k, v in node.items() if k not in ("items", "minItems", "maxItems")}
+            return {**rest, "maxItems": 0}
+        if ENUM_FROM in node:
+            rest = {k: v for k, v in node.items() if k != ENUM_FROM}
+            return {**rest, "enum": _values(node[ENUM_FROM], inputs)}
+        return {k: _resolve(v, inputs) for k, v in node.items()}
+    return [_resolve(v, inputs) for v in node] if isinstance(node, list) else node
+
+
+def _values(pointer: str, inputs: Mapping[str, Any]) -> list[Any]:
+    found: list[Any] = [inputs]
+    for part in pointer.strip("/").split("/"):
+        deeper: list[Any] = []
+        for value in found:
+            if part == "*" and isinstance(value, Sequence) and not isinstance(value, str):
+                deeper += value
+            elif isinstance(value, Mapping) and part in value:
+                deeper.append(value[part])
+        found = deeper
+    return list(dict.fromkeys(found))
+
+
+def finish(
+    package: AdapterPackage,
+    completion: Completion,
+    grammar: Grammar,
+    alternatives: Sequence[Any],
+    vocabulary: Vocabulary,
+) -> Result:
+    """Validate the text against the full schema and attach confidence and score."""
+    output, verdict, error = read_output(completion, grammar)
+    calibration = package.manifest.calibration
+    confidence = None
+    if calibration.confidence is not None and verdict == "valid":
+        confidence = calibration.confidence(confidence_feature(completion))
+    score = None
+    if package.spec.score is not None:
+        raw = positive_logit(package, completion, alternatives, vocabulary)
+        if raw is not None:
+            score = calibration.score(raw) if calibration.score is not None else 1 / (1 + math.exp(-raw))
+    return Result(
+        adapter=package.name,
+        output=output,
+        raw=completion.text,
+        verdict=verdict,  # type: ignore[arg-type]  # narrowed in read_output
+        finish_reason=completion.finish_reason,
+        usage=completion.usage,
+        ms=completion.ms,
+        confidence=confidence,
+        score=score,
+        error=error,
+        adapter_digest=package.digest,
+        logprobs=completion.logprobs,
+    )
+
+
+def read_output(completion: Completion, grammar: Grammar | None) -> tuple[Any, str, str | None]:
+    """(value, verdict, error) of a finished decode; without a grammar the text is the value."""
+    if completion.finish_reason != "stop":
+        why = {"length": "the token budget ran out before the value was complete"}.get(
+            completion.finish_reason, f"stopped by {completion.finish_reason}"
+        )
+        return (completion.text if grammar is None else None), "truncated", why
+    if grammar is None:
+        return completion.text.strip(), "unchecked", None
+    checked = grammar.validate(completion.text)
+    if checked.errors:
+        first = checked.errors[0]
+        return None, "invalid", f"at {first.pointer or '/'}: {first.message}"
+    return checked.value, "valid", None
+
+
+def confidence_feature(completion: Completion) -> float:
+    """What the confidence is calibrated on: the sum of log-probabilities of the chosen tokens, that is the
+    natural log of the probability that the model gave to the whole output."""
+    return max(-50.0, sum(completion.logprobs))
+
+
+def positive_logit(
+    package: AdapterPackage, completion: Completion, alternatives: Sequence[Any], vocabulary: Vocabulary
+) -> float | None:
+    """log P(positive) - log P(other) at the token where the scored field's value was decided; None if it was not
+    decided (forced, or cut off)."""
+    score = package.spec.score
+    if score is None:
+        return None
+    key = compact_json(score.pointer.rsplit("/", 1)[-1]) + ":"
+    positive = compact_json(score.positive)
+    for choice in alternatives:
+        before = vocabulary.decode(list(completion.tokens[: choice.step]))
+        at = before.rfind(key)
+        if at < 0:
+            continue
+        written = before[at + len(key) :]
+        if not positive.startswith(written):
+            continue
+        yes = [
+            lp
+            for t, lp in zip(choice.tokens, choice.logprobs, strict=True)
+            if _continues(positive, written, t, vocabulary)
+        ]
+        no = [
+            lp
+            for t, lp in zip(choice.tokens, choice.logprobs, strict=True)
+            if not _continues(positive, written, t, vocabulary)
+        ]
+        if yes and no:
+            return _logsumexp(yes) - _logsumexp(no)
+    return None
+
+
+def _continues(positive: str, written: str, token: int, vocabulary: Vocabulary) -> bool:
+    text = written + vocabulary.decode([token])
+    return positive.startswith(text) or text.startswith(positive)
+
+
+def _logsumexp(values: Sequence[float]) -> float:
+    top = max(values)
+    return top + math.log(sum(math.exp(v - top) for v in values))

@@ -1,0 +1,151 @@
+"""The state of one row that is being decoded: its constraint, its tokens, when it ends.
+
+A row is fed logits and answers with the tokens to read next: the one it chose and those that the grammar forces
+after it, in one pass. The same state machine serves one session and a batch. Knows nothing of models or caches.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lora_agent.structured import Constraint
+from lora_agent.types import Completion, FinishReason, Usage
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """`deadline` is a `time.monotonic()` value. temperature 0 is greedy."""
+
+    max_tokens: int
+    deadline: float | None = None
+    cancel: Callable[[], bool] | None = None
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+
+
+@dataclass
+class Alternatives:
+    """A step at which the grammar left few choices: their tokens and natural-log probabilities."""
+
+    step: int
+    tokens: list[int]
+    logprobs: list[float]
+
+
+_FEW = 64
+"""Steps with at most this many allowed tokens keep all their probabilities, for calibrated scores."""
+
+
+@dataclass
+class RowDecode:
+    constraint: Constraint | None
+    stop_tokens: tuple[int, ...]
+    options: DecodeOptions
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    sampled: int = 0
+    forced: int = 0
+    finish: FinishReason | None = None
+    alternatives: list[Alternatives] = field(default_factory=list)
+    started: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        seed = self.options.seed
+        self._generator = torch.Generator().manual_seed(seed) if seed is not None else None
+
+    def opening(self) -> list[int]:
+        """Tokens that the grammar forces before anything is chosen: they are read together with the prompt."""
+        return self._take_forced()
+
+    def step(self, logits: Tensor) -> list[int]:
+        """Choose from `logits` (vocabulary,) and return the tokens to read next; [] once the row has finished."""
+        if self._interrupted():
+            return []
+        logits = logits.float().clone()
+        if self.constraint is not None:
+            self.constraint.apply(logits)
+        logprobs = torch.log_softmax(logits, 0)
+        self._note_alternatives(logprobs)
+        token = self._choose(logprobs)
+        if token in self.stop_tokens and (self.constraint is None or self.constraint.can_stop):
+            self.logprobs.append(float(logprobs[token]))
+            self.sampled += 1
+            self.finish = "stop"
+            return []
+        self._take(token, float(logprobs[token]))
+        self.sampled += 1
+        return self._continue([token])
+
+    def _continue(self, read: list[int]) -> list[int]:
+        read = read + self._take_forced()
+        return [] if self.finish else read
+
+    def _take_forced(self) -> list[int]:
+        """Take what the grammar leaves no choice about, and notice the end of the value or of the budget."""
+        taken: list[int] = []
+        while self.finish is None:
+            if self.constraint is not None and self.constraint.finished:
+                self.finish = "stop"
+            elif len(self.tokens) >= self.options.max_tokens:
+                self.finish = "length"
+            else:
+                forced = self.constraint.forced() if self.constraint is not None else []
+                if not forced:
+                    break
+                for token in forced[: self.options.max_tokens - len(self.tokens)]:
+                    if token in self.stop_tokens:
+                        self.finish = "stop"
+                        break
+                    self._take(token, 0.0)
+                    self.forced += 1
+                    taken.append(token)
+        return taken
+
+    def _take(self, token: int, logprob: float) -> None:
+        if self.constraint is not None:
+            self.constraint.advance(token)
+        self.tokens.append(token)
+        self.logprobs.append(logprob)
+
+    def _choose(self, logprobs: Tensor) -> int:
+        if self.options.temperature <= 0:
+            return int(logprobs.argmax())
+        probabilities = torch.softmax(logprobs / self.options.temperature, 0)
+        if self.options.top_p < 1:
+            ordered, index = probabilities.sort(descending=True)
+            keep = ordered.cumsum(0) - ordered < self.options.top_p
+            probabilities = torch.zeros_like(probabilities).scatter_(0, index, ordered * keep)
+        return int(torch.multinomial(probabilities.cpu(), 1, generator=self._generator))
+
+    def _note_alternatives(self, logprobs: Tensor) -> None:
+        if self.constraint is None:
+            return
+        allowed = torch.nonzero(logprobs > -math.inf).view(-1)
+        if 2 <= len(allowed) <= _FEW:
+            self.alternatives.append(Alternatives(len(self.tokens), allowed.tolist(), logprobs[allowed].tolist()))
+
+    def _interrupted(self) -> bool:
+        if self.options.cancel is not None and self.options.cancel():
+            self.finish = "cancelled"
+        elif self.options.deadline is not None and time.monotonic() > self.options.deadline:
+            self.finish = "deadline"
+        return self.finish is not None
+
+    def completion(self, tokenizer: Any, read: int, reused: int) -> Completion:
+        """The finished row as a value. `read`, `reused`: tokens of its prompt computed and taken from a cache."""
+        return Completion(
+            text=tokenizer.decode(self.tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False),
+            tokens=tuple(self.tokens),
+            logprobs=tuple(self.logprobs),
+            finish_reason=self.finish or "length",
+            usage=Usage(read=read, reused=reused, generated=self.sampled, forced=self.forced),
+            ms=(time.perf_counter() - self.started) * 1000,
+        )

@@ -1,0 +1,167 @@
+"""The engine in this process: one base in memory, adapters in slots, sessions on shared keys and values.
+
+Puts together the base, the adapter bank, the prefix cache and the router; decides when an adapter's weights are
+read and proven. Knows nothing of the agent's loop or of HTTP.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lora_agent.engine.local.base import BaseModel, load_base
+from lora_agent.engine.local.batch import call_batch
+from lora_agent.engine.local.checkpoint import Quantization
+from lora_agent.engine.local.decode import DecodeOptions
+from lora_agent.engine.local.lora import AdapterBank
+from lora_agent.engine.local.prefix_cache import PrefixCache
+from lora_agent.engine.local.runner import Runner
+from lora_agent.engine.local.session import LocalSession
+from lora_agent.errors import ModelOutputError, TruncatedOutputError, UnknownAdapterError
+from lora_agent.registry import AdapterPackage, Registry, check_base, check_fingerprint, check_gate, read_tensors
+from lora_agent.render import input_messages, read_messages, read_tools
+from lora_agent.structured import Vocabulary, schema_of
+from lora_agent.types import Message, Result, Tool
+
+if TYPE_CHECKING:
+    from lora_agent.routing import Router
+
+
+class LocalEngine:
+    """Made by `Engine.load`. Calls from several threads are safe; they take turns."""
+
+    def __init__(self, base: BaseModel, registry: Registry, *, slots: int = 8, allow_ungated: bool = False) -> None:
+        self.base = base
+        self.registry = registry
+        self.allow_ungated = allow_ungated
+        self.lock = threading.RLock()
+        self.bank = AdapterBank(base.model, slots=slots, dtype=base.choice.dtype, device=base.device)
+        self.runner = Runner(base.model, base.device)
+        self.prefixes = PrefixCache()
+        self.vocabulary = Vocabulary(base.tokenizer, base.renderer.stop_token_ids[0], int(base.model.config.vocab_size))
+        self._proven: set[str] = set()
+
+    @classmethod
+    def load(
+        cls,
+        base: str | Path | None = None,
+        *,
+        quantization: Quantization = "nf4",
+        device: str | None = None,
+        adapters: Sequence[str | Path] = (),
+        kernels: str = "auto",
+        dtype: Any = None,
+        slots: int = 8,
+        allow_ungated: bool = False,
+    ) -> LocalEngine:
+        """Load a base and register adapters: those in `adapters`, the installed and the shipped ones.
+
+        Raises the BaseModelError family, and the AdapterError family for a package named in `adapters`; a broken
+        package found elsewhere is listed in `registry.problems` and raises when it is asked for.
+        """
+        registry = Registry.discover([Path(p) for p in adapters])
+        loaded = load_base(base, quantization=quantization, device=device, kernels=kernels, dtype=dtype)
+        return cls(loaded, registry, slots=slots, allow_ungated=allow_ungated)
+
+    @cached_property
+    def adapters(self) -> Mapping[str, AdapterPackage]:
+        """Packages that were built for this base (others stay in the registry), by name."""
+        own = self.base.identity.source_sha256
+        return {n: p for n, p in self.registry.packages.items() if p.manifest.base.source_sha256 == own}
+
+    @cached_property
+    def router(self) -> Router:
+        from lora_agent.routing import default_router
+
+        return default_router(self)
+
+    def package(self, name: str) -> AdapterPackage:
+        """A package that may be used here. Raises UnknownAdapterError, WrongBaseError, WrongTemplateError,
+        GateError and, on first use, the errors of its weights and fingerprint."""
+        if name == "base":
+            raise UnknownAdapterError("'base' is the model itself, not an adapter", hint="Use session.generate().")
+        package = self.registry.get(name)
+        check_base(package, self.base.identity)
+        check_gate(package, allow_ungated=self.allow_ungated)
+        return package
+
+    def resident(self, package: AdapterPackage, keep: Sequence[str] = ()) -> int:
+        """The slot of a package's weights; reads them, and proves them by the fingerprint, when they are not in."""
+        slot = self.bank.find(package.digest)
+        if slot is not None:
+            return slot
+        slot = self.bank.put(package.digest, read_tensors(package, self.bank.shapes), keep)
+        if package.digest not in self._proven:
+            try:
+                self._prove(package, slot)
+            except BaseException:
+                self.bank.drop(package.digest)
+                raise
+            self._proven.add(package.digest)
+        return slot
+
+    def _prove(self, package: AdapterPackage, slot: int) -> None:
+        """Fail closed: the adapter must act here as it did where it was built."""
+        print_ = package.manifest.fingerprint
+        with self.bank.use([0]):
+            base = self.runner.logprobs(print_.canary, print_.positions, print_.targets)
+        with self.bank.use([slot]):
+            adapted = self.runner.logprobs(print_.canary, print_.positions, print_.targets)
+        check_fingerprint(print_, base, adapted)
+
+    def verify(self, name: str) -> AdapterPackage:
+        """Every check of one adapter, weights and fingerprint included. Raises the AdapterError family."""
+        with self.lock:
+            package = self.package(name)
+            self._proven.discard(package.digest)
+            self.bank.drop(package.digest)
+            self.resident(package)
+        return package
+
+    def session(
+        self, messages: Sequence[Message | Mapping[str, Any]] | str, *, tools: Sequence[Tool | Mapping[str, Any]] = ()
+    ) -> LocalSession:
+        """Start a conversation. Nothing is read before `prefill`, `route`, `run` or `generate` needs it."""
+        return LocalSession(self, read_messages(messages), read_tools(tools))
+
+    def call(self, adapter: str, inputs: Mapping[str, Any], **options: Any) -> Result:
+        """One adapter as a function of its input (a dict that fits its input schema)."""
+        from lora_agent.engine.local.contract import check_input
+
+        package = self.package(adapter)
+        check_input(package, inputs)
+        session = self.session(input_messages(inputs), tools=inputs.get("tools") or ())
+        rest = {k: v for k, v in inputs.items() if k not in ("messages", "tools")}
+        return session.run(adapter, **options, **rest)
+
+    def call_batch(
+        self, calls: Sequence[tuple[str, Mapping[str, Any]]], *, max_tokens: int | None = None, prompted: bool = False
+    ) -> list[Result]:
+        """Several calls, of different adapters if need be, in one batch; results in order, equal to single calls.
+
+        `prompted`: the bare base, told what each adapter is for, under the same grammar: what a gate compares with."""
+        with self.lock:
+            options = DecodeOptions(max_tokens) if max_tokens else None
+            return call_batch(self, calls, options, prompted=prompted) if calls else []
+
+    def generate(self, messages: Any, schema: Any = None, **options: Any) -> Any:
+        """The base's answer: text, or with a schema (pydantic class, type or JSON Schema dict) a value of it.
+
+        Raises TruncatedOutputError and ModelOutputError where no valid value came, SchemaError before any token.
+        """
+        session = self.session(messages)
+        if schema is None:
+            return session.generate(**options).output
+        json_schema, convert = schema_of(schema)
+        result = session.generate(schema=json_schema, **options)
+        if result.verdict == "truncated":
+            raise TruncatedOutputError(
+                f"no complete value within the budget ({result.error}): {result.raw[-80:]!r}",
+                hint="Raise max_tokens or bound the schema (maxLength, maxItems).",
+            )
+        if not result.ok:
+            raise ModelOutputError(f"the value is not valid {result.error}: {result.raw[:200]!r}")
+        return convert(result.output)

@@ -1,0 +1,82 @@
+"""Keys and values of contexts that were read before, found again by their token ids.
+
+The key is (adapter digest or None for the base, token ids): never a name, so a changed adapter cannot meet stale
+entries. One engine has one base, so the base digest needs no place in the key. Least recently used entries go
+first once the bound in tokens is reached.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Entry:
+    ids: tuple[int, ...]
+    layers: tuple[tuple[Tensor, Tensor], ...]
+    """Per layer keys and values, (1, heads, len(ids), size) each. Never written to after they are stored."""
+    features: Tensor | None
+    """The router's features of the whole context, when all of it was read."""
+
+
+class PrefixCache:
+    def __init__(self, max_tokens: int = 16_384) -> None:
+        self.max_tokens = max_tokens
+        self._entries: OrderedDict[tuple[str | None, tuple[int, ...]], Entry] = OrderedDict()
+        self._tokens = 0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens held at present."""
+        return self._tokens
+
+    def longest(self, owner: str | None, ids: tuple[int, ...]) -> tuple[Entry, int] | None:
+        """The entry that shares the longest beginning with `ids`, and that length; None when nothing is shared."""
+        best: tuple[Entry, int] | None = None
+        for (who, _), entry in self._entries.items():
+            if who != owner:
+                continue
+            length = common_length(entry.ids, ids)
+            if length and (best is None or length > best[1]):
+                best = (entry, length)
+        if best is not None:
+            self._entries.move_to_end((owner, best[0].ids))
+        return best
+
+    def store(self, owner: str | None, ids: tuple[int, ...], cache: Any, features: Tensor | None) -> None:
+        """Keep what `cache` (a transformers DynamicCache that holds exactly `ids`) holds now."""
+        if len(ids) > self.max_tokens:
+            return
+        layers = tuple((layer.keys, layer.values) for layer in cache.layers)
+        old = self._entries.pop((owner, ids), None)
+        self._tokens += len(ids) - (len(old.ids) if old else 0)
+        self._entries[(owner, ids)] = Entry(ids, layers, features)
+        while self._tokens > self.max_tokens:
+            _, gone = self._entries.popitem(last=False)
+            self._tokens -= len(gone.ids)
+
+    def clear(self) -> None:
+        self._entries.clear()
+        self._tokens = 0
+
+
+def common_length(first: tuple[int, ...], second: tuple[int, ...]) -> int:
+    """Length of the common beginning."""
+    for i, (a, b) in enumerate(zip(first, second, strict=False)):
+        if a != b:
+            return i
+    return min(len(first), len(second))
+
+
+def to_cache(entry: Entry, length: int) -> Any:
+    """A DynamicCache that starts with a copy of the first `length` tokens of an entry."""
+    from transformers import DynamicCache
+
+    cache = DynamicCache()
+    for index, (keys, values) in enumerate(entry.layers):
+        cache.update(keys[:, :, :length], values[:, :, :length], index)
+    return cache

@@ -1,0 +1,273 @@
+"""One conversation: the base's keys and values, read once, on which router and adapters work in turn.
+
+An adapter's tokens are rolled back after it has run, so the next one starts from the same cache. Knows nothing of
+the agent's loop or of HTTP.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from lora_agent.engine.local.contract import check_input, finish, output_grammar, read_output
+from lora_agent.engine.local.decode import DecodeOptions, RowDecode
+from lora_agent.engine.local.lora import BASE_SLOT
+from lora_agent.engine.local.prefix_cache import common_length, to_cache
+from lora_agent.engine.protocol import Cancel
+from lora_agent.errors import ContextTooLongError
+from lora_agent.registry import AdapterPackage
+from lora_agent.render import read_documents, read_messages, suffix
+from lora_agent.render.tools import type_text
+from lora_agent.structured import Grammar, compile_schema
+from lora_agent.types import JsonSchema, Message, Result, Route, Tool, Usage
+
+if TYPE_CHECKING:
+    from lora_agent.engine.local.engine import LocalEngine
+
+BASE_MAX_TOKENS = 256
+"""Of a free answer by the base, when the caller gives no budget."""
+
+
+class LocalSession:
+    """See lora_agent.engine.protocol.Session. Not thread-safe; sessions of one engine take turns."""
+
+    def __init__(self, engine: LocalEngine, messages: Sequence[Message], tools: Sequence[Tool]) -> None:
+        self._engine = engine
+        self.messages = tuple(messages)
+        self.tools = tuple(tools)
+        self._ids = self._render()
+        self._cache: Any = None
+        self._read: tuple[int, ...] = ()
+        self._features: Tensor | None = None
+
+    @property
+    def context_tokens(self) -> int:
+        return len(self._ids)
+
+    @property
+    def cached_tokens(self) -> int:
+        """Tokens whose keys and values are held now; what an adapter wrote is not among them."""
+        return 0 if self._cache is None else int(self._cache.get_seq_length())
+
+    def prefill(self) -> Usage:
+        """Read the context with the base: once, and only what no earlier session has read."""
+        ids = tuple(self._ids)
+        if self._read == ids:
+            return Usage(reused=len(ids))
+        with self._engine.lock:
+            return self._prefill(ids)
+
+    def _prefill(self, ids: tuple[int, ...]) -> Usage:
+        runner = self._engine.runner
+        start = self._last_turn_start()
+        found = self._engine.prefixes.longest(None, ids)
+        if self._cache is not None:  # grown by `extend`: what is still right stays
+            keep = min(common_length(self._read, ids), start)
+            if keep < len(self._read):
+                self._cache.crop(keep - len(self._read))
+        elif (
+            found is not None
+            and found[1] == len(ids)
+            and found[0].features is not None
+            and len(found[0].ids) == len(ids)
+        ):
+            self._cache, self._read, self._features = to_cache(*found), ids, found[0].features
+            return Usage(reused=len(ids))
+        else:
+            # The last turn is always read anew: the router needs its hidden states.
+            keep = min(found[1], start) if found is not None else 0
+            self._cache = to_cache(found[0], keep) if found is not None and keep else runner.new_cache()
+        hidden = runner.read_layers(list(ids[keep:]), self._cache)
+        self._features = runner.features(hidden, start - keep)
+        self._read = ids
+        self._engine.prefixes.store(None, ids, self._cache, self._features)
+        return Usage(read=len(ids) - keep, reused=keep)
+
+    def _last_turn_start(self) -> int:
+        """Index of the first token of the last message's text."""
+        last = self.messages[-1]
+        blank = last.model_copy(update={"content": "", "tool_calls": ()})
+        shorter = self._engine.base.renderer.context([*self.messages[:-1], blank], self.tools)
+        return min(common_length(tuple(self._ids), tuple(shorter)), len(self._ids) - 1)
+
+    @property
+    def features(self) -> Tensor:
+        """What the router reads: hidden states of the last turn (see Runner.features). Prefills when needed."""
+        if self._features is None or self._read != tuple(self._ids):
+            self.prefill()
+        if self._features is None:
+            raise ContextTooLongError("the context was not read")
+        return self._features
+
+    def route(self, legal: Sequence[str] | None = None) -> Route:
+        started = time.perf_counter()
+        route = self._engine.router.route(self, legal)
+        return replace(route, ms=(time.perf_counter() - started) * 1000)
+
+    def run(
+        self,
+        adapter: str,
+        *,
+        max_tokens: int | None = None,
+        deadline: float | None = None,
+        cancel: Cancel | None = None,
+        temperature: float = 0.0,
+        seed: int | None = None,
+        **inputs: Any,
+    ) -> Result:
+        """Run one adapter on this context. Raises AdapterInputError, SchemaError, ContextTooLongError and the
+        AdapterError family; what the model gets wrong is in the Result."""
+        started = time.perf_counter()
+        with self._engine.lock:
+            package = self._engine.package(adapter)
+            tools, inputs = self._inputs(package, inputs)
+            options = DecodeOptions(
+                max_tokens or package.spec.prompt.max_new_tokens, deadline, cancel, temperature, 1.0, seed
+            )
+            grammar = output_grammar(package, inputs, tools, self._engine.vocabulary, options.max_tokens)
+            row = self._row(grammar, options)
+            usage = self._decode(package, tools, inputs, row)
+            completion = row.completion(self._engine.base.tokenizer, usage.read, usage.reused)
+            result = finish(package, completion, grammar, row.alternatives, self._engine.vocabulary)
+        return replace(result, ms=(time.perf_counter() - started) * 1000)
+
+    def generate(
+        self,
+        *,
+        schema: JsonSchema | None = None,
+        max_tokens: int | None = None,
+        deadline: float | None = None,
+        cancel: Cancel | None = None,
+        temperature: float = 0.0,
+        seed: int | None = None,
+    ) -> Result:
+        """The base's own answer. With a schema the request for JSON is written into the prompt as well."""
+        started = time.perf_counter()
+        with self._engine.lock:
+            limit = max_tokens or BASE_MAX_TOKENS
+            renderer = self._engine.base.renderer
+            grammar: Grammar | None = None
+            prompt = renderer.generation_prompt
+            if schema is not None:
+                grammar = compile_schema(schema, self._engine.vocabulary, budget_tokens=limit)
+                wanted = renderer.clean(type_text(schema))
+                prompt = f"{renderer.header('system')}Answer in JSON: {wanted}{renderer.turn_end}{prompt}"
+            options = DecodeOptions(limit, deadline, cancel, temperature, 1.0, seed)
+            row = self._row(grammar, options)
+            usage = self.prefill()
+            usage += self._run_suffix(renderer.tokens(prompt), BASE_SLOT, self._cache, row)
+            completion = row.completion(self._engine.base.tokenizer, usage.read, usage.reused)
+            output, verdict, error = read_output(completion, grammar)
+        return Result(
+            adapter="base",
+            output=output,
+            raw=completion.text,
+            verdict=verdict,  # type: ignore[arg-type]
+            finish_reason=completion.finish_reason,
+            usage=completion.usage,
+            ms=(time.perf_counter() - started) * 1000,
+            error=error,
+            logprobs=completion.logprobs,
+        )
+
+    def choose(self, question: str, options: Sequence[str]) -> dict[str, float]:
+        """Probability of each option as what the base says next to `question`, normalised over the options."""
+        renderer = self._engine.base.renderer
+        prompt = renderer.header("system") + renderer.clean(question) + renderer.turn_end + renderer.generation_prompt
+        with self._engine.lock:
+            self.prefill()
+            return self._engine.runner.choice(
+                renderer.tokens(prompt),
+                {o: [*renderer.text(o), renderer.stop_token_ids[0]] for o in options},
+                self._cache,
+            )
+
+    def extend(self, messages: Sequence[Message]) -> None:
+        """Append turns. The cache keeps every token that is still at its place."""
+        self.messages = (*self.messages, *read_messages(list(messages)))
+        self._ids = self._render()
+
+    def _render(self) -> list[int]:
+        ids = self._engine.base.renderer.context(self.messages, self.tools)
+        self._check_length(len(ids), 0)
+        return ids
+
+    def _check_length(self, tokens: int, output: int) -> None:
+        limit = self._engine.base.context_limit
+        if tokens + output > limit:
+            raise ContextTooLongError(
+                f"the context has {tokens} tokens and up to {output} more are asked for, but "
+                f"{self._engine.base.id} reads {limit}",
+                hint="Shorten the messages, offer fewer tools or documents, or load a base with a longer context.",
+            )
+
+    def _inputs(self, package: AdapterPackage, given: dict[str, Any]) -> tuple[tuple[Tool, ...], dict[str, Any]]:
+        """The adapter's whole input: conversation and tools from this session, the rest from the caller."""
+        properties = package.input_schema.get("properties", {})
+        inputs = dict(given)
+        if "tools" in properties:
+            inputs.setdefault("tools", [tool.openai() for tool in self.tools])
+        if "target" in properties and "target" not in inputs:
+            inputs["target"] = "user" if self.messages[-1].role == "system" else self.messages[-1].role
+        if "messages" in properties:
+            inputs["messages"] = [m.model_dump(exclude_defaults=True, mode="json") for m in self.messages]
+        check_input(package, inputs)
+        return self.tools, inputs
+
+    def _row(self, grammar: Grammar | None, options: DecodeOptions) -> RowDecode:
+        stops = self._engine.base.renderer.stop_token_ids
+        return RowDecode(None if grammar is None else grammar.start(), stops, options)
+
+    def _decode(self, package: AdapterPackage, tools: Sequence[Tool], inputs: dict[str, Any], row: RowDecode) -> Usage:
+        engine = self._engine
+        renderer = engine.base.renderer
+        slot = engine.resident(package)
+        documents = read_documents(inputs.get("documents"))
+        passages = renderer.documents(documents) if documents else []
+        tail = suffix(renderer, package.spec.prompt, self.messages, inputs)
+        self._check_length(len(self._ids) + len(passages) + len(tail), row.options.max_tokens)
+        if package.spec.kind == "lora":
+            return self._decode_lora(package, slot, passages, tail, row)
+        usage = self.prefill()
+        before = self.cached_tokens
+        if passages:
+            engine.runner.read(passages, self._cache)
+        usage += self._run_suffix(tail, slot, self._cache, row)
+        if self.cached_tokens > before:
+            self._cache.crop(before - self.cached_tokens)
+        return usage + Usage(read=len(passages))
+
+    def _decode_lora(
+        self, package: AdapterPackage, slot: int, passages: list[int], tail: list[int], row: RowDecode
+    ) -> Usage:
+        """A plain LoRA reads everything itself, so it has a cache of its own, shared with its earlier calls."""
+        engine = self._engine
+        ids = tuple(self._ids) + tuple(passages)
+        found = engine.prefixes.longest(package.digest, ids)
+        keep = min(found[1], len(ids) - 1) if found is not None else 0
+        cache = to_cache(found[0], keep) if found is not None and keep else engine.runner.new_cache()
+        with engine.bank.use([slot]):
+            engine.runner.read(list(ids[keep:]), cache)
+        engine.prefixes.store(package.digest, ids, cache, None)
+        usage = Usage(read=len(ids) - keep, reused=keep)
+        return usage + self._run_suffix(tail, slot, cache, row)
+
+    def _run_suffix(self, tail: list[int], slot: int, cache: Any, row: RowDecode) -> Usage:
+        """Read the suffix, decode, and leave the cache as it was."""
+        before = cache.get_seq_length()
+        feed = tail + row.opening()
+        read = len(tail)
+        try:
+            with self._engine.bank.use([slot]):
+                while feed and row.finish is None:
+                    logits = self._engine.runner.read(feed, cache)
+                    feed = row.step(logits)
+        finally:
+            grown = cache.get_seq_length() - before
+            if grown:
+                cache.crop(-grown)
+        return Usage(read=read)

@@ -1,0 +1,76 @@
+"""Adapters that no head was trained on: one prototype per adapter, from its card and its examples.
+
+A prototype is the mean direction of the hidden-state features of the card's text and of each example, in the
+standardised space of the head (the recipe of LoRAuter, arXiv 2601.21795, on the base's own states). Adding an
+adapter costs one short prefill per example and no training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lora_agent.errors import ConfigError
+
+Featurise = Callable[[str], Tensor]
+"""A user turn's text → features (d,), standardised."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the router knows of an adapter: its name, when to use it, and utterances that it should take."""
+
+    name: str
+    description: str
+    examples: tuple[str, ...] = ()
+
+
+def read_cards(raw: object) -> tuple[Card, ...]:
+    """Cards from YAML: a list of {name, description, examples?}. Raises ConfigError."""
+    if not isinstance(raw, Sequence) or isinstance(raw, str) or not raw:
+        raise ConfigError(f"cards must be a list, not {raw!r:.80}", hint="See `lora-agent route --help`.")
+    cards = []
+    for index, item in enumerate(raw):
+        if not isinstance(item, dict) or not {"name", "description"} <= item.keys() <= {
+            "name",
+            "description",
+            "examples",
+        }:
+            raise ConfigError(
+                f"cards[{index}] is {item!r:.120}", hint="A card has `name`, `description` and optionally `examples`."
+            )
+        cards.append(Card(str(item["name"]), str(item["description"]), tuple(map(str, item.get("examples") or ()))))
+    names = [card.name for card in cards]
+    twice = {n for n in names if names.count(n) > 1}
+    if twice:
+        raise ConfigError(f"two cards are called {sorted(twice)[0]!r}", hint="Rename one of them.")
+    return tuple(cards)
+
+
+class Prototypes:
+    """Unit vectors by adapter name."""
+
+    def __init__(self, featurise: Featurise, cards: Iterable[Card]) -> None:
+        self.cards = tuple(cards)
+        self._vectors = {card.name: _prototype(featurise, card) for card in self.cards}
+
+    def similarities(self, features: Tensor) -> dict[str, float]:
+        """Cosine similarity of standardised features (d,) to each adapter's prototypes: the nearest one counts."""
+        direction = _unit(features)
+        return {name: float((vectors @ direction).max()) for name, vectors in self._vectors.items()}
+
+
+def _prototype(featurise: Featurise, card: Card) -> Tensor:
+    """(1 or 2, d): the card's own direction, and the examples' mean direction when there are any."""
+    rows = [_unit(featurise(f"{card.name.replace('_', ' ')}: {card.description}"))]
+    if card.examples:
+        rows.append(_unit(torch.stack([_unit(featurise(text)) for text in card.examples]).mean(0)))
+    return torch.stack(rows)
+
+
+def _unit(vector: Tensor) -> Tensor:
+    unit: Tensor = vector / vector.norm().clamp(min=1e-8)
+    return unit

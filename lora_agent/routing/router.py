@@ -1,0 +1,114 @@
+"""Which adapter takes the next step: legality first, then the head (or prototypes), then one decode, then abstain.
+
+The router reads features of the prefill that the step needs anyway. Guards are never routed: the agent's policy runs
+them. Knows engines only through the session that it is given.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from lora_agent.errors import UnknownAdapterError
+from lora_agent.routing.decode import decode_choice
+from lora_agent.routing.head import ABSTAIN, BASE, Head, softmax
+from lora_agent.routing.prototypes import Card, Prototypes
+from lora_agent.types import Route
+
+BASE_CARD = Card(BASE, "Small talk, opinions, jokes, creative writing, anything that no other one is for.")
+
+
+class Router(Protocol):
+    def route(self, session: Any, legal: Sequence[str] | None = None) -> Route:
+        """Choose for a session among `legal` names; "base" is always legal, None allows every known adapter."""
+
+
+class HiddenStateRouter:
+    """Head for the adapters that it was trained on, prototypes for the others."""
+
+    def __init__(
+        self,
+        head: Head,
+        cards: Callable[[], Iterable[Card]],
+        featurise: Callable[[str], Tensor],
+        *,
+        decode: bool = False,
+    ) -> None:
+        self.head = head
+        self._cards = cards
+        self._featurise = featurise
+        self._decode = decode
+        self._prototypes: Prototypes | None = None
+
+    def route(self, session: Any, legal: Sequence[str] | None = None) -> Route:
+        cards = {card.name: card for card in self._cards()}
+        names = self._legal(cards, legal)
+        if names == [BASE]:
+            return Route(BASE, {BASE: 1.0}, method="rule")
+        features = session.features
+        logits = {n: v for n, v in self.head.logits(features).items() if n in names or n == ABSTAIN}
+        new = [n for n in names if n not in self.head.classes]
+        method = "head"
+        if new:
+            method = "prototype"
+            logits |= self._new_logits(features, logits, {n: cards[n] for n in new})
+        return self._decide(session, cards, softmax(logits), method)
+
+    def _legal(self, cards: Mapping[str, Card], legal: Sequence[str] | None) -> list[str]:
+        names = list(cards) if legal is None else [n for n in legal if n != BASE]
+        for name in names:
+            if name not in cards:
+                raise UnknownAdapterError(
+                    f"the router knows no adapter {name!r}", hint="See `lora-agent adapters list`."
+                )
+        return [*names, BASE]
+
+    def _new_logits(self, features: Tensor, known: Mapping[str, float], cards: Mapping[str, Card]) -> dict[str, float]:
+        """An unknown adapter competes with all known ones together: at `prototype_offset` the odds are even."""
+        if self._prototypes is None or {c.name for c in self._prototypes.cards} != set(cards):
+            self._prototypes = Prototypes(self._featurise, cards.values())
+        everything = math.log(sum(math.exp(v) for v in known.values())) if known else 0.0
+        similar = self._prototypes.similarities(self.head.standardise(features))
+        scale, offset = self.head.prototype_scale, self.head.prototype_offset
+        return {n: everything + scale * (s - offset) for n, s in similar.items()}
+
+    def _decide(self, session: Any, cards: Mapping[str, Card], probabilities: dict[str, float], method: str) -> Route:
+        best = max(probabilities, key=lambda n: probabilities[n])
+        if probabilities[best] < self.head.threshold and self._decode:
+            method = "decode"
+            asked = [cards.get(name, BASE_CARD) for name in probabilities if name != ABSTAIN]
+            second = decode_choice(session, asked)
+            mixed = {n: p * second.get(n, 1 / len(asked)) for n, p in probabilities.items()}
+            total = sum(mixed.values())
+            probabilities = {n: v / total for n, v in mixed.items()}
+            best = max(probabilities, key=lambda n: probabilities[n])
+        if best == ABSTAIN or probabilities[best] < self.head.threshold:
+            return Route(BASE, probabilities, abstained=True, method=method)
+        return Route(best, probabilities, method=method)
+
+
+class CardRouter:
+    """Routes among adapters that it knows only from their cards; no head is needed for them."""
+
+    def __init__(self, engine: Any, cards: Sequence[Card]) -> None:
+        self._engine = engine
+        self._head: Head = engine.router.head
+        self._prototypes = Prototypes(lambda text: featurise(engine, self._head, text), cards)
+
+    def route(self, messages: Any) -> Route:
+        features = self._head.standardise(self._engine.session(messages).features)
+        similar = self._prototypes.similarities(features)
+        scale, offset = self._head.prototype_scale, self._head.prototype_offset
+        logits = {name: scale * (s - offset) for name, s in similar.items()} | {BASE: 0.0}
+        probabilities = softmax(logits)
+        best = max(probabilities, key=lambda n: probabilities[n])
+        abstained = probabilities[best] < self._head.threshold
+        return Route(BASE if abstained else best, probabilities, abstained=abstained, method="prototype")
+
+
+def featurise(engine: Any, head: Head, text: str) -> Tensor:
+    """Standardised features of one user turn."""
+    return head.standardise(engine.session(text).features)

@@ -1,0 +1,152 @@
+"""`python -m training.router --data runs/data/router`: features → head → calibration → lora_agent/routing/heads."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lora_agent.routing import Card
+from lora_agent.routing.head import ABSTAIN, HEADS, Head, write_head
+from lora_agent.routing.prototypes import Prototypes
+
+from ..data.rows import Row, read_rows
+from ..fit.trainable import load_frozen
+from ..recipe import read_recipe
+from ..validate.calibrate import auroc, ece, platt, softmax, temperature, threshold, wilson
+from .features import extract
+
+TARGET_ACCURACY = 0.92
+"""Of the decisions that the router does not abstain from; sets the threshold."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m training.router", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("runs/build/router"), help="where features are kept")
+    parser.add_argument("--rows", type=int, default=2600)
+    parser.add_argument("--dev-rows", type=int, default=640)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    train = read_rows(options.data / "train.jsonl.gz")[: options.rows]
+    dev = read_rows(options.data / "dev.jsonl.gz")[: options.dev_rows]
+    unclear = read_rows(options.data / "abstain.jsonl.gz")[:160]  # even ones are trained on, odd ones test
+    base = load_frozen(None)
+    names = ("train", "dev", "unclear")
+    x = {
+        n: _features(base, rows, options.out / f"{n}.pt") for n, rows in zip(names, (train, dev, unclear), strict=True)
+    }
+    cards = [_card(p) for p in sorted((Path(__file__).parent.parent / "recipes").glob("*.yaml"))]
+    card_rows = [Row({"messages": [{"role": "user", "content": t}]}, {}, "card", "") for c in cards for t in _texts(c)]
+    card_x = dict(zip([r.input["messages"][0]["content"] for r in card_rows], extract(base, card_rows), strict=True))
+    head = fit_head(x, [r.output["adapter"] for r in train], [r.output["adapter"] for r in dev], cards, card_x)
+    path = write_head(head, base.source_sha256)
+    (options.out / "report.json").write_text(json.dumps(head.report, indent=1))
+    print(json.dumps(head.report, indent=1))
+    print(f"wrote {path.relative_to(HEADS.parent.parent.parent)}", file=sys.stderr)
+    return 0
+
+
+def _features(base: Any, rows: list[Row], path: Path) -> torch.Tensor:
+    """Kept on disk under the digest of the rows: extraction takes minutes, the fit seconds."""
+    digest = hashlib.sha256(json.dumps([r.input for r in rows]).encode()).hexdigest()
+    if path.is_file():
+        saved = torch.load(path, weights_only=True)
+        if saved["digest"] == digest:
+            return torch.as_tensor(saved["features"])
+    features = extract(base, rows)
+    torch.save({"digest": digest, "features": features}, path)
+    return features
+
+
+def _card(path: Path) -> Card:
+    recipe = read_recipe(path)
+    return Card(recipe.name, recipe.description, recipe.examples)
+
+
+def _texts(card: Card) -> list[str]:
+    return [f"{card.name.replace('_', ' ')}: {card.description}", *card.examples]
+
+
+def fit_head(
+    x: dict[str, torch.Tensor], train: list[str], dev: list[str], cards: list[Card], card_x: dict[str, torch.Tensor]
+) -> Head:
+    """Logistic regression on standardised features; calibrated on one half of dev, reported on the other."""
+    from sklearn.linear_model import LogisticRegression
+
+    x = {**x, "train": torch.cat([x["train"], x["unclear"][::2]]), "unclear": x["unclear"][1::2]}
+    train = [*train, *([ABSTAIN] * (len(x["train"]) - len(train)))]
+    classes = sorted(set(train))
+    mean, scale = x["train"].mean(0), x["train"].std(0).clamp(min=1e-4)
+    z = {n: ((v - mean) / scale).numpy() for n, v in x.items()}
+    y = np.array([classes.index(n) for n in dev])
+    half = np.arange(len(dev)) % 2 == 0
+    best: tuple[float, Any, Any] | None = None
+    for strength in (1e-4, 3e-4, 1e-3, 3e-3, 1e-2):
+        model: Any = LogisticRegression(C=strength, max_iter=400).fit(z["train"], train)
+        logits = model.decision_function(z["dev"])
+        heat = temperature(logits[half], y[half])
+        loss = float(-np.log(softmax(logits[half] / heat)[np.arange(half.sum()), y[half]] + 1e-12).mean())
+        print(
+            f"C={strength}: calibration nll {loss:.4f}, accuracy {(logits.argmax(1) == y)[half].mean():.4f}",
+            file=sys.stderr,
+        )
+        if best is None or loss < best[0]:
+            best = (loss, model, heat)
+    if best is None:
+        raise ValueError("no model was fitted")
+    _, model, heat = best
+    probabilities = softmax(model.decision_function(z["dev"]) / heat)
+    confidence, correct = probabilities.max(1), probabilities.argmax(1) == y
+    tau = threshold(confidence[half], correct[half], TARGET_ACCURACY)
+    abstain = classes.index(ABSTAIN)
+    unclear = softmax(model.decision_function(z["unclear"]) / heat)
+    doubt = 1 - np.delete(unclear, abstain, 1).max(1)
+    refused = (unclear.argmax(1) == abstain) | (unclear.max(1) < tau)
+    slope, offset, known = _prototype_fit(z["dev"], dev, cards, {t: ((v - mean) / scale) for t, v in card_x.items()})
+    test = ~half
+    accepted = confidence[test] >= tau
+    report = {
+        "rows": len(train),
+        "test_n": int(test.sum()),
+        "accuracy": round(float(correct[test].mean()), 4),
+        "accuracy_95": [round(v, 4) for v in wilson(int(correct[test].sum()), int(test.sum()))],
+        "per_class_recall": {
+            c: round(float(correct[test][y[test] == i].mean()), 3) for i, c in enumerate(classes) if c != ABSTAIN
+        },
+        "ece": round(ece(confidence[test], correct[test]), 4),
+        "threshold": round(tau, 3),
+        "coverage": round(float(accepted.mean()), 4),
+        "accuracy_when_covered": round(float(correct[test][accepted].mean()), 4),
+        "unclear_n": len(unclear),
+        "unclear_abstained": round(float(refused.mean()), 4),
+        "unclear_auroc": round(auroc(doubt, 1 - np.delete(probabilities[test], abstain, 1).max(1)), 4),
+        "prototype_accuracy_4_cards": round(known, 4),
+    }
+    return Head(
+        tuple(classes), mean, scale, torch.tensor(model.coef_).float(), torch.tensor(model.intercept_).float(),
+        heat, tau, slope, offset, report,
+    )  # fmt: skip
+
+
+def _prototype_fit(
+    dev: Any, labels: list[str], cards: list[Card], card_x: dict[str, torch.Tensor]
+) -> tuple[float, float, float]:
+    """Scale and offset that turn cosine similarity into log-odds, and the accuracy of prototypes alone."""
+    prototypes = Prototypes(lambda text: card_x[text], cards)
+    similar = [prototypes.similarities(torch.tensor(row).float()) for row in dev]
+    pairs = [(s[c.name], c.name == label) for s, label in zip(similar, labels, strict=True) for c in cards]
+    a, b = platt([p[0] for p in pairs], [p[1] for p in pairs])
+    routed = [(max(s, key=lambda n: s[n]), label) for s, label in zip(similar, labels, strict=True) if label != "base"]
+    accuracy = sum(first == second for first, second in routed) / len(routed)
+    return (a, -b / a, accuracy) if a > 0 else (10.0, 0.3, accuracy)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""Run an adapter and the prompted base over development rows: the numbers that the gate and the card show."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lora_agent.engine.local.engine import LocalEngine
+from lora_agent.registry import AdapterPackage
+from lora_agent.types import Result
+
+from ..data.rows import Row
+from .calibrate import ece, platt, wilson
+from .compare import mcnemar
+from .metrics import METRICS
+
+
+@dataclass
+class Scored:
+    """One system on all rows."""
+
+    results: list[Result]
+    correct: list[bool]
+    seconds: float
+    by_source: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
+
+
+def run_system(
+    engine: LocalEngine, name: str, rows: Sequence[Row], metric: str, *, prompted: bool, block: int = 16
+) -> Scored:
+    """Every row through adapter `name`, or through the base told what the adapter is for, in batches."""
+    order = sorted(range(len(rows)), key=lambda i: len(str(rows[i].input)))
+    results: dict[int, Result] = {}
+    started = time.monotonic()
+    for start in range(0, len(order), block):
+        chosen = order[start : start + block]
+        done = engine.call_batch([(name, rows[i].input) for i in chosen], prompted=prompted)
+        results |= dict(zip(chosen, done, strict=True))
+        rate = len(results) / (time.monotonic() - started)
+        left = (len(rows) - len(results)) / rate
+        who = "prompted base" if prompted else name
+        print(f"{who}: {len(results)}/{len(rows)} rows, {rate:.2f} rows/s, {left:.0f} s left", file=sys.stderr)
+    ordered = [results[i] for i in range(len(rows))]
+    right = [METRICS[metric](r.output, row.output) for r, row in zip(ordered, rows, strict=True)]
+    scored = Scored(ordered, right, time.monotonic() - started)
+    for row, flag in zip(rows, right, strict=True):
+        scored.by_source[row.source].append(flag)
+    return scored
+
+
+def report(adapter: Scored, base: Scored, rows: Sequence[Row], metric: str) -> dict[str, Any]:
+    """The table of the gate: each figure with n and a 95 % interval."""
+    n = len(rows)
+    return {
+        "metric": metric,
+        "n": n,
+        "adapter": _summary(adapter),
+        "prompted_base": _summary(base),
+        "gain": round((sum(adapter.correct) - sum(base.correct)) / n, 4),
+        "mcnemar_p": mcnemar(adapter.correct, base.correct),
+        "by_source": {
+            s: {"n": len(f), "correct": round(sum(f) / len(f), 3)} for s, f in sorted(adapter.by_source.items())
+        },
+        "failures": _failures(adapter, rows),
+    } | (_verdict_detail(adapter, rows) if metric == "verdict" else {})
+
+
+def _summary(scored: Scored) -> dict[str, Any]:
+    n = len(scored.correct)
+    valid = sum(r.verdict == "valid" for r in scored.results)
+    return {
+        "correct": round(sum(scored.correct) / n, 4),
+        "correct_95": [round(v, 4) for v in wilson(sum(scored.correct), n)],
+        "valid": round(valid / n, 4),
+        "stopped": round(sum(r.finish_reason == "stop" for r in scored.results) / n, 4),
+        "ms_per_row_in_batches": round(1000 * scored.seconds / n),
+    }
+
+
+def _failures(scored: Scored, rows: Sequence[Row], limit: int = 5) -> list[dict[str, Any]]:
+    """The first wrong rows of our own generators (rows of public sets are not copied into a package)."""
+    wrong = [
+        {
+            "source": row.source,
+            "last": row.input["messages"][-1]["content"][:200],
+            "target": row.output,
+            "output": r.output,
+        }
+        for row, r, ok in zip(rows, scored.results, scored.correct, strict=True)
+        if not ok and row.source.startswith("generator")
+    ]
+    return wrong[:limit]
+
+
+def _verdict_detail(scored: Scored, rows: Sequence[Row]) -> dict[str, Any]:
+    pairs = [(row.output, r.output or {}, row.input["target"]) for row, r in zip(rows, scored.results, strict=True)]
+    safe = [o.get("verdict") == "unsafe" for t, o, _ in pairs if t["verdict"] == "safe"]
+    unsafe = [o.get("verdict") == "unsafe" for t, o, _ in pairs if t["verdict"] == "unsafe"]
+    tool = [(t["injection"], bool(o.get("injection"))) for t, o, where in pairs if where == "tool"]
+    hits = [found for truth, found in tool if truth]
+    false = [found for truth, found in tool if not truth]
+    return {
+        "false_positive_rate": _rate(safe),
+        "recall": _rate(unsafe),
+        "injection_recall": _rate(hits),
+        "injection_false_positive_rate": _rate(false),
+    }
+
+
+def _rate(flags: Sequence[bool]) -> dict[str, Any]:
+    n = len(flags)
+    return {
+        "rate": round(sum(flags) / n, 4) if n else None,
+        "n": n,
+        "interval_95": [round(v, 4) for v in wilson(sum(flags), n)],
+    }
+
+
+def calibration(scored: Scored, rows: Sequence[Row], package: AdapterPackage) -> dict[str, Any]:
+    """Platt parameters from one half of the rows, calibration error on the other; for the final values all rows."""
+    confidence = _one([_total(r) for r in scored.results], scored.correct)
+    found: dict[str, Any] = {"confidence": confidence["platt"], "ece": confidence["ece"], "n": len(rows), "score": None}
+    if package.spec.score is not None:
+        pointer = package.spec.score.pointer.strip("/")
+        pairs = [
+            (_logit(r.score), row.output[pointer] == package.spec.score.positive)
+            for r, row in zip(scored.results, rows, strict=True)
+            if r.score is not None
+        ]
+        if pairs:
+            score = _one([p[0] for p in pairs], [p[1] for p in pairs])
+            found |= {"score": score["platt"], "score_ece": score["ece"]}
+    return found
+
+
+def _one(values: Sequence[float], labels: Sequence[bool]) -> Mapping[str, Any]:
+    half = len(values) // 2
+    a, b = platt(values[:half], labels[:half])
+    rest = np.asarray(values[half:])
+    probability = 1 / (1 + np.exp(-(a * rest + b)))
+    error = ece(np.maximum(probability, 1 - probability), (probability > 0.5) == np.asarray(labels[half:]))
+    a, b = platt(values, labels)
+    return {"platt": {"a": a, "b": b}, "ece": round(error, 4)}
+
+
+def _total(result: Result) -> float:
+    return max(-50.0, sum(result.logprobs))
+
+
+def _logit(probability: float) -> float:
+    p = min(max(probability, 1e-9), 1 - 1e-9)
+    return float(np.log(p / (1 - p)))
