@@ -72,8 +72,9 @@ def test_every_kind_samples_values_of_its_schema(domains: list[Domain]) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("x* :city Where: City", "cannot read"),
+        ("x* city", "cannot read"),
         ("x* :town: City", "unknown kind"),
+        ("x* :city big: City", "unknown kind"),
         ("x* :int 3: Number", "cannot be read"),
         ("x* :city: City\n- go to {y}\n- a {x}\n- b {x}", "unknown or repeated slot"),
         ("x* :city: City\n- go[ to {x}]\n- a {x}\n- b {x}", "may leave out"),
@@ -113,9 +114,7 @@ def test_every_target_validates_and_messages_are_right(rows: list[Row]) -> None:
 def test_free_strings_of_a_call_stand_in_the_request(rows: list[Row]) -> None:
     for row in rows:
         text = row.input["messages"][0]["content"]
-        schemas = {
-            t["function"]["name"]: t["function"]["parameters"]["properties"] for t in row.input["tools"]
-        }
+        schemas = {t["function"]["name"]: t["function"]["parameters"]["properties"] for t in row.input["tools"]}
         for call in row.output["calls"]:
             for name, value in call["arguments"].items():
                 schema = schemas[call["name"]][name]
@@ -212,11 +211,12 @@ def test_names_change_style() -> None:
 # The readers, on files with text of our own
 
 
+ROOMS = ("den", "loft", "cellar", "porch", "barn", "shed", "studio", "lobby")
+
+
 def _pack(path: Path, content: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    packed = (
-        lzma.compress(content.encode()) if path.suffix == ".xz" else gzip.compress(content.encode(), mtime=0)
-    )
+    packed = lzma.compress(content.encode()) if path.suffix == ".xz" else gzip.compress(content.encode(), mtime=0)
     path.write_bytes(packed)
 
 
@@ -265,16 +265,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     for name in ("dev", "test_in_domain"):
         _pack(root / f"tool-seal-tools/{name}.jsonl.gz", _lines(good + bad))
-    rooms = ("den", "loft", "cellar", "porch", "barn", "shed", "studio", "lobby")
     hwu = [
         _intent(f"make the {room} lights green", "iot_hue_lightchange", color_type="green", house_place=room)
-        for room in rooms
+        for room in ROOMS
     ]
     hwu += [
         _intent(f"play the drum song number {room}", "play_music", song_name=f"drum song number {room}")
-        for room in rooms
+        for room in ROOMS
     ]
-    hwu += [_intent(f"well done my {room} friend", "general_praise") for room in rooms]
+    hwu += [_intent(f"well done my {room} friend", "general_praise") for room in ROOMS]
     hwu += [_intent("make the lights red tomorrow", "iot_hue_lightchange", color_type="red")]
     _pack(root / "tool-hwu64/hwu64.jsonl.gz", _lines(hwu))
     rate = [_rating(word) for word in ("one", "two", "three", "four", "5", "six", "lots")]
@@ -394,8 +393,9 @@ def test_seal_tools_keeps_only_values_that_the_request_holds(data: Path) -> None
 
 def test_hwu64_reads_marked_entities_and_drops_unmarked_days(data: Path) -> None:
     found = _all(hwu64.groups(data, Random(0), "train"))
-    calls = [call for row in found for call in row.output["calls"]]
-    assert {"color": "green", "room": "loft"} in [call["arguments"] for call in calls]
+    changes = [c["arguments"] for row in found for c in row.output["calls"] if "color" in c["arguments"]]
+    assert changes
+    assert all(c["color"] == "green" and c["room"] in ROOMS for c in changes)
     assert not any("tomorrow" in row.input["messages"][0]["content"] for row in found)
     assert all(TargetChecker().fault(row) is None for row in found)
 
@@ -413,9 +413,7 @@ def test_sgd_types_values_and_holds_services_out(data: Path) -> None:
     assert {"seats": 2, "window": True}.items() <= calls[0]["arguments"].items()
     assert "class" not in calls[0]["arguments"]  # a default that nobody said
     names = {
-        tool["function"]["name"]
-        for row in _all(sgd.groups(data, Random(0), "dev"))
-        for tool in row.input["tools"]
+        tool["function"]["name"] for row in _all(sgd.groups(data, Random(0), "dev")) for tool in row.input["tools"]
     }
     assert names == {"book_cave", "book_dome"}
 

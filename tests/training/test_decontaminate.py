@@ -37,9 +37,7 @@ def row(text: str, **output: object) -> Row:
 
 def test_eight_words_anywhere_in_a_longer_text_hit(check: Decontaminator) -> None:
     assert check.hits("I saw: brown fox, jumps OVER the lazy dog near...")
-    assert not check.hits(
-        "brown fox jumps over the lazy dog"
-    )  # only seven words, and not a listed short text
+    assert not check.hits("brown fox jumps over the lazy dog")  # only seven words, and not a listed short text
 
 
 def test_short_text_hits_only_as_a_whole(check: Decontaminator) -> None:
@@ -92,9 +90,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
-@pytest.mark.parametrize(
-    "line", ["{", "[]", '{"input":{}}', '{"input":{},"output":{},"source":"a","group":"b","x":1}']
-)
+@pytest.mark.parametrize("line", ["{", "[]", '{"input":{}}', '{"input":{},"output":{},"source":"a","group":"b","x":1}'])
 def test_a_broken_line_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "rows.jsonl"
     write_rows(path, [row("fine")])

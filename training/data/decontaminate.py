@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_agent.errors import ConfigError
-from training.data.rows import Row, open_text
+from .rows import Row, open_text
 
 NGRAM = 8
 SHORTEST = 5

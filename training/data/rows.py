@@ -101,9 +101,7 @@ def _parse(line: str, where: str) -> Row:
     try:
         value = json.loads(line)
     except json.JSONDecodeError as error:
-        raise BatchLineError(
-            f"{where} is not JSON: {error}", hint="write the file with write_rows"
-        ) from error
+        raise BatchLineError(f"{where} is not JSON: {error}", hint="write the file with write_rows") from error
     if not isinstance(value, dict) or not _REQUIRED <= value.keys() <= _FIELDS:
         found = sorted(value) if isinstance(value, dict) else type(value).__name__
         raise BatchLineError(

@@ -23,12 +23,12 @@ from typing import Any
 
 from lora_agent.errors import ConfigError
 from lora_agent.types import compact_json
-from training.data.decontaminate import Decontaminator
-from training.data.rows import Row, Split, count_by, write_rows
-from training.data.tool_call.generator.compose import Composer
-from training.data.tool_call.generator.spec import load_domains
-from training.data.tool_call.schema import TargetChecker, tool_name
-from training.data.tool_call.sources import home_assistant, hwu64, irrelevant, seal_tools, sgd, snips
+from ..decontaminate import Decontaminator
+from ..rows import Row, Split, count_by, write_rows
+from .generator.compose import Composer
+from .generator.spec import load_domains
+from .schema import TargetChecker, tool_name
+from .sources import home_assistant, hwu64, irrelevant, seal_tools, sgd, snips
 
 Groups = Iterator[list[Row]]
 Reader = Callable[[Path, Random, Split], Groups]
@@ -125,15 +125,11 @@ def build_split(data_dir: Path, seed: int, split: Split, total: int, gates: Gate
     return [row for group in groups for row in group]
 
 
-def build(
-    data_dir: str | Path, seed: int, out_dir: str | Path, train: int = 9000, dev: int = 600
-) -> dict[str, Any]:
+def build(data_dir: str | Path, seed: int, out_dir: str | Path, train: int = 9000, dev: int = 600) -> dict[str, Any]:
     """Write train.jsonl.gz, dev.jsonl.gz and report.json to `out_dir`; returns the report."""
     data, out = Path(data_dir), Path(out_dir)
     if not data.is_dir():
-        raise ConfigError(
-            f"no data folder at {str(data)!r}", hint="export LORA_AGENT_DATA=<folder with the data sets>"
-        )
+        raise ConfigError(f"no data folder at {str(data)!r}", hint="export LORA_AGENT_DATA=<folder with the data sets>")
     gates = Gates(Decontaminator.from_data(data))
     report: dict[str, Any] = {"seed": seed, "splits": {}}
     totals: dict[Split, int] = {

@@ -13,15 +13,13 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from lora_agent.types import compact_json
-from training.data.rows import Row, Split
+from ..rows import Row, Split
 
 Tool = dict[str, Any]
 Call = dict[str, Any]
 
 
-def make_tool(
-    name: str, description: str, properties: Mapping[str, Any], required: Iterable[str] = ()
-) -> Tool:
+def make_tool(name: str, description: str, properties: Mapping[str, Any], required: Iterable[str] = ()) -> Tool:
     """The OpenAI tool object. `required` is left out when empty, as most real schemas do."""
     parameters: dict[str, Any] = {"type": "object", "properties": dict(properties)}
     needed = [key for key in properties if key in set(required)]
@@ -58,9 +56,7 @@ def make_row(
     split: Split = "train",
 ) -> Row:
     """A row; a bare string stands for a single user message."""
-    turns = (
-        [{"role": "user", "content": messages}] if isinstance(messages, str) else [dict(m) for m in messages]
-    )
+    turns = [{"role": "user", "content": messages}] if isinstance(messages, str) else [dict(m) for m in messages]
     return Row({"messages": turns, "tools": list(tools)}, {"calls": list(calls)}, source, group, split)
 
 

@@ -13,12 +13,12 @@ from random import Random
 from typing import Any
 
 from lora_agent.types import compact_json
-from training.data.rows import Row, Split
-from training.data.tool_call.generator.offers import Offer, Style, make_offer
-from training.data.tool_call.generator.phrasing import Ask, Noise, ask, join, speak
-from training.data.tool_call.generator.spec import Domain, Function
-from training.data.tool_call.generator.unrelated import unrelated
-from training.data.tool_call.schema import Call, Tool, make_row, tool_name
+from ...rows import Row, Split
+from .offers import Offer, Style, make_offer
+from .phrasing import Ask, Noise, ask, join, speak
+from .spec import Domain, Function
+from .unrelated import unrelated
+from ..schema import Call, Tool, make_row, tool_name
 
 SINGLE_TOOL_SHARE = 0.42
 LIST_CHARACTERS = (900, 900, 900, 1500)
@@ -154,9 +154,7 @@ class Composer:
                 return wish, [offered.by_key[who.key].call(values) for who, values in wanted]
         return None
 
-    def _repeated(
-        self, function: Function, noise: Noise
-    ) -> tuple[Ask, list[tuple[Function, dict[str, Any]]]] | None:
+    def _repeated(self, function: Function, noise: Noise) -> tuple[Ask, list[tuple[Function, dict[str, Any]]]] | None:
         rng = self._rng
         if rng.random() < 0.6:
             wish = ask(function, rng, noise, repeats=rng.choice((2, 2, 2, 3, 3, 4)))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from training.data.tool_call.generator.spec import Function, Parameter
-from training.data.tool_call.schema import Call, Tool, camel, make_call, make_tool, pascal, snake
+from .spec import Function, Parameter
+from ..schema import Call, Tool, camel, make_call, make_tool, pascal, snake
 
 Naming = Callable[[str], str]
 
@@ -59,9 +59,7 @@ def make_offer(function: Function, style: Style, rng: Random) -> Offer:
     parameters = list(function.parameters)
     if rng.random() < 0.2:
         rng.shuffle(parameters)
-    keys = {
-        p.slot: tuple(style.parameter(part) for part in rng.choice(p.names).split(".")) for p in parameters
-    }
+    keys = {p.slot: tuple(style.parameter(part) for part in rng.choice(p.names).split(".")) for p in parameters}
     if len(set(keys.values())) < len(keys):  # two parameters took the same synonym
         keys = {p.slot: tuple(style.parameter(part) for part in p.slot.split(".")) for p in parameters}
     properties: dict[str, Any] = {}
@@ -71,9 +69,7 @@ def make_offer(function: Function, style: Style, rng: Random) -> Offer:
     description = rng.choice(function.descriptions)
     if rng.random() < 0.6:
         description = description.rstrip(".") + "."
-    tool = make_tool(
-        style.name(rng.choice(function.names), function.domain), description, properties, required
-    )
+    tool = make_tool(style.name(rng.choice(function.names), function.domain), description, properties, required)
     return Offer(function, tool, keys)
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from training.data.tool_call.generator.spec import SLOT, Function, Parameter
-from training.data.tool_call.generator.values import distinct, join_words
+from .spec import SLOT, Function, Parameter
+from .values import distinct, join_words
 
 _CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
 _OPTIONAL = re.compile(r"\[([^\]]*)\]")
@@ -132,9 +132,7 @@ def _fill(
     return surfaces, calls
 
 
-def _fresh(
-    parameter: Parameter, surfaces: dict[str, str], values: dict[str, Any], rng: Random
-) -> tuple[str, Any]:
+def _fresh(parameter: Parameter, surfaces: dict[str, str], values: dict[str, Any], rng: Random) -> tuple[str, Any]:
     """A value that no other slot of the request has yet: "from Paris to Paris" is no request."""
     for _ in range(20):
         surface, value = parameter.kind.sample(rng)

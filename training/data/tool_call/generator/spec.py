@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lora_agent.errors import ConfigError
-from training.data.tool_call.generator.values import Kind, parse_kind
+from .values import Kind, parse_kind
 
 TABLES = Path(__file__).parent / "domains"
 _PARAMETER = re.compile(r"^([\w./]+)([*+]*) :([^:]+): (.+)$")
@@ -69,9 +69,7 @@ class Domain:
 def load_domains(folder: Path = TABLES) -> list[Domain]:
     """All domains of all tables, in file order."""
     return [
-        domain
-        for path in sorted(folder.glob("*.txt"))
-        for domain in parse_table(path.read_text("utf-8"), path.name)
+        domain for path in sorted(folder.glob("*.txt")) for domain in parse_table(path.read_text("utf-8"), path.name)
     ]
 
 
@@ -100,14 +98,10 @@ def _function(lines: list[str], domain: str, table: str) -> Function:
             continue
         match = _PARAMETER.match(line.strip())
         if match is None:
-            raise ConfigError(
-                f"{where}: cannot read {line!r}", hint='write "name :kind: description" or "- template"'
-            )
+            raise ConfigError(f"{where}: cannot read {line!r}", hint='write "name :kind: description" or "- template"')
         forms, marks, kind, description = match.groups()
         parameters.append(
-            Parameter(
-                tuple(forms.split("/")), parse_kind(kind), description.strip(), "*" in marks, "+" in marks
-            )
+            Parameter(tuple(forms.split("/")), parse_kind(kind), description.strip(), "*" in marks, "+" in marks)
         )
     function = Function(
         tuple(names.split("/")),
@@ -125,20 +119,14 @@ def _check(function: Function, where: str) -> None:
     known = {parameter.slot for parameter in function.parameters}
     required = {parameter.slot for parameter in function.parameters if parameter.required}
     if not function.descriptions or len(function.templates) < 3:
-        raise ConfigError(
-            f"{where}: a function needs a description and three templates", hint="add what is missing"
-        )
+        raise ConfigError(f"{where}: a function needs a description and three templates", hint="add what is missing")
     for template in function.templates:
         if template.split(" ")[0] in _NO_ORDER:
-            raise ConfigError(
-                f"{where}: {template!r} is no order", hint="begin it with a capital letter or with ~"
-            )
+            raise ConfigError(f"{where}: {template!r} is no order", hint="begin it with a capital letter or with ~")
         used = SLOT.findall(template)
         always = set(SLOT.findall(re.sub(r"\[[^\]]*\]", "", template)))
         if not set(used) <= known or len(used) != len(set(used)):
-            raise ConfigError(
-                f"{where}: unknown or repeated slot in {template!r}", hint=f"slots are {sorted(known)}"
-            )
+            raise ConfigError(f"{where}: unknown or repeated slot in {template!r}", hint=f"slots are {sorted(known)}")
         if not required <= always:
             missing = sorted(required - always)
             raise ConfigError(

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from lora_agent.errors import ConfigError
-from training.data.tool_call.generator.pools import POOLS, QUOTED
+from .pools import POOLS, QUOTED
 
 Sampled = tuple[str, Any]
 """How the request says it, and the value that the call must carry."""
@@ -36,13 +36,11 @@ class Kind:
 def parse_kind(text: str) -> Kind:
     """The kind that a table cell names; ConfigError says what is wrong with the cell."""
     head, _, rest = text.strip().partition(" ")
-    if head in POOLS:
+    if head in POOLS and not rest:
         return _pool(POOLS[head], quoted=head in QUOTED)
     maker = _MAKERS.get(head)
     if maker is None:
-        raise ConfigError(
-            f"unknown kind of value {text!r}", hint=f"use a pool or one of {', '.join(sorted(_MAKERS))}"
-        )
+        raise ConfigError(f"unknown kind of value {text!r}", hint=f"use a pool or one of {', '.join(sorted(_MAKERS))}")
     try:
         return maker(rest)
     except (ValueError, IndexError) as error:
@@ -192,9 +190,7 @@ def _iso_date(_: str) -> Kind:
     def sample(rng: Random) -> Sampled:
         day = datetime.date(2023, 1, 1) + datetime.timedelta(days=rng.randrange(1400))
         month = _MONTHS[day.month - 1]
-        shown = rng.choice(
-            (day.isoformat(), f"{month} {day.day}, {day.year}", f"{day.day} {month} {day.year}")
-        )
+        shown = rng.choice((day.isoformat(), f"{month} {day.day}, {day.year}", f"{day.day} {month} {day.year}"))
         return shown, day.isoformat()
 
     return Kind({"type": "string"}, sample, "YYYY-MM-DD")

@@ -14,14 +14,8 @@ from lora_agent.errors import ConfigError
 
 def open_packed(path: Path) -> IO[str]:
     if not path.is_file():
-        raise ConfigError(
-            f"no data file at {str(path)!r}", hint="export LORA_AGENT_DATA=<folder with the data sets>"
-        )
-    return (
-        lzma.open(path, "rt", encoding="utf-8")
-        if path.suffix == ".xz"
-        else gzip.open(path, "rt", encoding="utf-8")
-    )
+        raise ConfigError(f"no data file at {str(path)!r}", hint="export LORA_AGENT_DATA=<folder with the data sets>")
+    return lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else gzip.open(path, "rt", encoding="utf-8")
 
 
 def json_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -15,9 +15,9 @@ from typing import Any
 import yaml
 
 from lora_agent.errors import ConfigError
-from training.data.rows import Row, Split
-from training.data.tool_call.generator.values import ONES
-from training.data.tool_call.schema import Tool, make_call, make_row, make_tool, shorten
+from ...rows import Row, Split
+from ..generator.values import ONES
+from ..schema import Tool, make_call, make_row, make_tool, shorten
 
 GROUP = 4
 NONE_SHARE = 0.15
@@ -86,9 +86,7 @@ def _area(intent: str) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise ConfigError(
-            f"no data file at {str(path)!r}", hint="export LORA_AGENT_DATA=<folder with the data sets>"
-        )
+        raise ConfigError(f"no data file at {str(path)!r}", hint="export LORA_AGENT_DATA=<folder with the data sets>")
     found: dict[str, Any] = {}
     with tarfile.open(path, "r:xz") as archive:
         for member in archive:
@@ -115,9 +113,7 @@ def _collect(test: dict[str, Any], asked: dict[str, list[tuple[str, dict[str, An
     rng.shuffle(sentences)
     kept = 0
     for text in sentences:
-        arguments = {
-            key: found for key, value in slots.items() if (found := _said(key, value, text)) is not None
-        }
+        arguments = {key: found for key, value in slots.items() if (found := _said(key, value, text)) is not None}
         if len(arguments) == len(slots) and kept < PER_TEST:
             asked.setdefault(name, []).append((text, arguments))
             kept += 1

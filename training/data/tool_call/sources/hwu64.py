@@ -12,9 +12,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from training.data.rows import Row, Split
-from training.data.tool_call.sources.files import json_lines
-from training.data.tool_call.sources.intents import Intent, Utterance, parse_intents, requests
+from ...rows import Row, Split
+from .files import json_lines
+from .intents import Intent, Utterance, parse_intents, requests
 
 _INTENTS = """
 alarm_query: list_alarms | List the alarms that are set

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from training.data.rows import Row, Split
-from training.data.tool_call.generator.values import ONES
-from training.data.tool_call.schema import Tool, camel, make_call, make_row, make_tool
+from ...rows import Row, Split
+from ..generator.values import ONES
+from ..schema import Tool, camel, make_call, make_row, make_tool
 
 GROUP = 4
 NONE_SHARE = 0.12
@@ -61,8 +61,7 @@ class Intent:
     def tool(self, *, camel_case: bool) -> Tool:
         slots = [slot for slot in self.slots.values() if slot.parameter != "!"]
         properties = {
-            s.parameter: {"type": "integer" if s.integer else "string", "description": s.description}
-            for s in slots
+            s.parameter: {"type": "integer" if s.integer else "string", "description": s.description} for s in slots
         }
         name = camel(self.function) if camel_case else self.function
         return make_tool(name, self.description, properties, [s.parameter for s in slots if s.required])

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from training.data.rows import Row, Split
-from training.data.tool_call.generator.offers import Style, make_offer
-from training.data.tool_call.generator.phrasing import Noise, ask, speak
-from training.data.tool_call.generator.spec import Function, load_domains
-from training.data.tool_call.schema import make_row, tool_name
-from training.data.tool_call.sources.files import json_file, open_packed
+from ...rows import Row, Split
+from ..generator.offers import Style, make_offer
+from ..generator.phrasing import Noise, ask, speak
+from ..generator.spec import Function, load_domains
+from ..schema import make_row, tool_name
+from .files import json_file, open_packed
 
 LONGEST = 200
 _WORD = re.compile(r"[a-z]{4,}")
@@ -34,9 +34,7 @@ def groups(data_dir: Path, rng: Random, split: Split) -> Iterator[list[Row]]:
     outside = [text for name in ("oos_train", "oos_val") for text in _clinc(data_dir, name)]
     rng.shuffle(metatool)
     rng.shuffle(outside)
-    functions = [
-        f for d in load_domains() if d.dev == (split == "dev") for f in d.functions if "any" not in f.tags
-    ]
+    functions = [f for d in load_domains() if d.dev == (split == "dev") for f in d.functions if "any" not in f.tags]
     number = 0
     while metatool:
         number += 1
@@ -59,9 +57,7 @@ def groups(data_dir: Path, rng: Random, split: Split) -> Iterator[list[Row]]:
         if wish is not None:
             call = offers[0].call(wish.arguments[0])
             kind = "single" if len(tools) == 1 else "multiple"
-            rows.append(
-                make_row(speak(wish, (), rng, noise), tools, [call], f"generator/{kind}", group, split)
-            )
+            rows.append(make_row(speak(wish, (), rng, noise), tools, [call], f"generator/{kind}", group, split))
         rng.shuffle(rows)
         yield rows
 

@@ -14,10 +14,10 @@ from random import Random
 from typing import Any
 
 from lora_agent.types import compact_json
-from training.data.rows import Row, Split
-from training.data.tool_call.generator.values import ONES
-from training.data.tool_call.schema import Tool, make_call, make_row, make_tool, shorten, tool_name
-from training.data.tool_call.sources.files import json_lines
+from ...rows import Row, Split
+from ..generator.values import ONES
+from ..schema import Tool, make_call, make_row, make_tool, shorten, tool_name
+from .files import json_lines
 
 _FILES: dict[Split, str] = {"train": "dev.jsonl.gz", "dev": "test_in_domain.jsonl.gz"}
 _TYPES = {"int": "integer", "float": "number", "str": "string", "bool": "boolean"}
@@ -76,9 +76,7 @@ def _tool(api: dict[str, Any]) -> Tool:
         name: {"type": _TYPES.get(spec["type"], "string"), "description": shorten(spec["description"], 10)}
         for name, spec in api["parameters"].items()
     }
-    return make_tool(
-        api["api_name"], shorten(api["api_description"], 25), properties, api.get("required", ())
-    )
+    return make_tool(api["api_name"], shorten(api["api_description"], 25), properties, api.get("required", ()))
 
 
 def _arguments(parameters: dict[str, Any], tool: Tool, query: str) -> dict[str, Any] | None:

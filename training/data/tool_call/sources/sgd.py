@@ -14,10 +14,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from training.data.rows import Row, Split
-from training.data.tool_call.generator.values import ONES
-from training.data.tool_call.schema import Call, Tool, make_call, make_row, make_tool, shorten, snake
-from training.data.tool_call.sources.files import json_file, json_lines
+from ...rows import Row, Split
+from ..generator.values import ONES
+from ..schema import Call, Tool, make_call, make_row, make_tool, shorten, snake
+from .files import json_file, json_lines
 
 GROUP = 4
 NONE_SHARE = 0.12
@@ -54,10 +54,7 @@ def groups(data_dir: Path, rng: Random, split: Split) -> Iterator[list[Row]]:
     short: dict[str, list[Asked]] = {name: [] for name in services}
     dialogues: dict[str, list[Asked]] = {name: [] for name in services}
     for record in json_lines(folder / f"calls_{split}.jsonl.xz"):
-        if (
-            record["service"] in services
-            and (asked := _asked(record, services[record["service"]])) is not None
-        ):
+        if record["service"] in services and (asked := _asked(record, services[record["service"]])) is not None:
             (short if len(asked.messages) == 1 else dialogues)[asked.service].append(asked)
     for pool in (*short.values(), *dialogues.values()):
         rng.shuffle(pool)
@@ -117,9 +114,7 @@ def _service(record: dict[str, Any]) -> Service:
         names = [*intent["required_slots"], *intent["optional_slots"]]
         properties = {name: _property(slots[name]) for name in names}
         description = shorten(intent["description"], 25)
-        tools[intent["name"]] = make_tool(
-            snake(intent["name"]), description, properties, intent["required_slots"]
-        )
+        tools[intent["name"]] = make_tool(snake(intent["name"]), description, properties, intent["required_slots"])
         optional[intent["name"]] = intent["optional_slots"]
     return Service(record["service_name"], tools, optional)
 
@@ -156,8 +151,7 @@ def _asked(record: dict[str, Any], service: Service) -> Asked | None:
     if not set(tool["function"]["parameters"].get("required", ())) <= arguments.keys():
         return None
     messages = tuple(
-        {"role": "user" if turn["role"] == "user" else "assistant", "content": turn["text"]}
-        for turn in history
+        {"role": "user" if turn["role"] == "user" else "assistant", "content": turn["text"]} for turn in history
     )
     return Asked(service.name, messages, make_call(tool, arguments))
 

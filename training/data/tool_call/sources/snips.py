@@ -7,9 +7,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from training.data.rows import Row, Split
-from training.data.tool_call.sources.files import json_lines
-from training.data.tool_call.sources.intents import Intent, Utterance, parse_intents, requests
+from ...rows import Row, Split
+from .files import json_lines
+from .intents import Intent, Utterance, parse_intents, requests
 
 _INTENTS = """
 AddToPlaylist: add_to_playlist | Add a song, an album or an artist to a playlist
@@ -64,9 +64,7 @@ _UNSAID = set(
 
 def groups(data_dir: Path, rng: Random, split: Split) -> Iterator[list[Row]]:
     intents = parse_intents(_INTENTS)
-    records = json_lines(
-        data_dir / "tool-snips" / ("train.jsonl.gz" if split == "train" else "validate.jsonl.gz")
-    )
+    records = json_lines(data_dir / "tool-snips" / ("train.jsonl.gz" if split == "train" else "validate.jsonl.gz"))
     utterances = [u for record in records if (u := _utterance(record, intents[record["intent"]])) is not None]
     return requests("snips", utterances, intents, rng, split)
 
