@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_agent.errors import ConfigError
+
 from .rows import Row, open_text
 
 NGRAM = 8

@@ -23,6 +23,7 @@ from typing import Any
 
 from lora_agent.errors import ConfigError
 from lora_agent.types import compact_json
+
 from ..decontaminate import Decontaminator
 from ..rows import Row, Split, count_by, write_rows
 from .generator.compose import Composer

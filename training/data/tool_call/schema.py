@@ -13,6 +13,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from lora_agent.types import compact_json
+
 from ..rows import Row, Split
 
 Tool = dict[str, Any]

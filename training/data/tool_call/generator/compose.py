@@ -13,12 +13,13 @@ from random import Random
 from typing import Any
 
 from lora_agent.types import compact_json
+
 from ...rows import Row, Split
+from ..schema import Call, Tool, make_row, tool_name
 from .offers import Offer, Style, make_offer
 from .phrasing import Ask, Noise, ask, join, speak
 from .spec import Domain, Function
 from .unrelated import unrelated
-from ..schema import Call, Tool, make_row, tool_name
 
 SINGLE_TOOL_SHARE = 0.42
 LIST_CHARACTERS = (900, 900, 900, 1500)

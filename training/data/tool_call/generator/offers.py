@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from .spec import Function, Parameter
 from ..schema import Call, Tool, camel, make_call, make_tool, pascal, snake
+from .spec import Function, Parameter
 
 Naming = Callable[[str], str]
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lora_agent.errors import ConfigError
+
 from .values import Kind, parse_kind
 
 TABLES = Path(__file__).parent / "domains"

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from lora_agent.errors import ConfigError
+
 from .pools import POOLS, QUOTED
 
 Sampled = tuple[str, Any]

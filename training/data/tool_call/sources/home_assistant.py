@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from lora_agent.errors import ConfigError
+
 from ...rows import Row, Split
 from ..generator.values import ONES
 from ..schema import Tool, make_call, make_row, make_tool, shorten

@@ -14,6 +14,7 @@ from random import Random
 from typing import Any
 
 from lora_agent.types import compact_json
+
 from ...rows import Row, Split
 from ..generator.values import ONES
 from ..schema import Tool, make_call, make_row, make_tool, shorten, tool_name
