@@ -31,17 +31,17 @@ def _gate(found: dict[str, Any]) -> str:
     for name, label in (("adapter", "this adapter"), ("prompted_base", "prompted base")):
         s = table[name]
         low, high = s["correct_95"]
-        rows.append(
-            f"| {label} | {s['correct']:.1%} | {low:.1%} to {high:.1%} | {s['valid']:.1%} | {s['stopped']:.1%} |"
-        )
+        share = f"{s['correct']:.1%} | {low:.1%} to {high:.1%} | {s['valid']:.1%} | {s['stopped']:.1%}"
+        rows.append(f"| {label} | {s['n']} | {share} |")
     lines = [
-        f"## Gate: development rows, n = {table['n']}, metric `{table['metric']}`",
+        f"## Gate: development rows, metric `{table['metric']}`",
         "",
-        "| system | correct | 95 % interval | valid | stopped |",
-        "|---|---|---|---|---|",
+        "| system | n | correct | 95 % interval | valid | stopped |",
+        "|---|---|---|---|---|---|",
         *rows,
         "",
-        f"McNemar p = {table['mcnemar_p']:.2g}. Calibration error of the confidence: {calibrated['ece']}.",
+        f"McNemar p = {table['mcnemar_p']:.2g} (n = {table['paired_n']}).",
+        f"Calibration error of the confidence: {calibrated['ece']}.",
         "Both under the same grammar, greedy. The rows come from sources and generator families not trained on.",
         "",
         "| source | n | correct |",

@@ -84,17 +84,21 @@ def _reopen(engine: LocalEngine, folder: Path) -> LocalEngine:
 def validate(engine: LocalEngine, package: AdapterPackage, recipe: Recipe, dev: Sequence[Row]) -> dict[str, Any]:
     rows = pick(dev, recipe.gate.rows)
     adapter = run_system(engine, package.name, rows, recipe.gate.metric, prompted=False)
-    base = run_system(engine, package.name, rows, recipe.gate.metric, prompted=True)
+    prompted = run_system(engine, package.name, pick(rows, recipe.gate.base_rows), recipe.gate.metric, prompted=True)
     return {
-        "report": report(adapter, base, rows, recipe.gate.metric),
+        "report": report(adapter, prompted, rows, pick_index(len(rows), recipe.gate.base_rows), recipe.gate.metric),
         "calibration": calibration(adapter, rows, package),
     }
 
 
 def pick(rows: Sequence[Row], n: int) -> list[Row]:
     """At most `n` rows, evenly spread over the file: the same ones every time."""
-    step = max(1.0, len(rows) / n)
-    return [rows[int(i * step)] for i in range(min(n, len(rows)))]
+    return [rows[i] for i in pick_index(len(rows), n)]
+
+
+def pick_index(total: int, n: int) -> list[int]:
+    step = max(1.0, total / n)
+    return [int(i * step) for i in range(min(n, total))]
 
 
 def verdict(recipe: Recipe, found: dict[str, Any]) -> dict[str, Any]:

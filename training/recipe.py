@@ -72,6 +72,8 @@ class Gate(_Strict):
     """The adapter must beat the prompted base by this much on the metric."""
     min_valid: float = 0.99
     rows: int = Field(200, ge=1)
+    base_rows: int = Field(48, ge=8)
+    """Of these, how many the prompted base must do: it runs to the end of its budget on most of them."""
 
 
 class Recipe(_Strict):

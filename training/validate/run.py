@@ -54,16 +54,19 @@ def run_system(
     return scored
 
 
-def report(adapter: Scored, base: Scored, rows: Sequence[Row], metric: str) -> dict[str, Any]:
-    """The table of the gate: each figure with n and a 95 % interval."""
+def report(adapter: Scored, base: Scored, rows: Sequence[Row], shared: Sequence[int], metric: str) -> dict[str, Any]:
+    """The table of the gate: each figure with n and a 95 % interval. The base ran on the rows `shared` alone (it
+    seldom stops by itself, so a row costs it the whole budget); gain and test compare the two on these."""
     n = len(rows)
+    paired = [adapter.correct[i] for i in shared]
     return {
         "metric": metric,
         "n": n,
         "adapter": _summary(adapter),
         "prompted_base": _summary(base),
-        "gain": round((sum(adapter.correct) - sum(base.correct)) / n, 4),
-        "mcnemar_p": mcnemar(adapter.correct, base.correct),
+        "paired_n": len(paired),
+        "gain": round((sum(paired) - sum(base.correct)) / len(paired), 4),
+        "mcnemar_p": mcnemar(paired, base.correct),
         "by_source": {
             s: {"n": len(f), "correct": round(sum(f) / len(f), 3)} for s, f in sorted(adapter.by_source.items())
         },
@@ -75,6 +78,7 @@ def _summary(scored: Scored) -> dict[str, Any]:
     n = len(scored.correct)
     valid = sum(r.verdict == "valid" for r in scored.results)
     return {
+        "n": n,
         "correct": round(sum(scored.correct) / n, 4),
         "correct_95": [round(v, 4) for v in wilson(sum(scored.correct), n)],
         "valid": round(valid / n, 4),
