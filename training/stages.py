@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lora_agent.errors import ConfigError
+from lora_agent.errors import BatchLineError, ConfigError
 from lora_agent.registry import PromptSpec, sha256_file
 from lora_agent.render import ChatRenderer
 
-from .data.rows import Row, read_rows
+from .data.rows import Row, open_text, read_rows
 from .recipe import Recipe, read_recipe
 
 
@@ -67,11 +67,30 @@ class Run:
 
 
 def _read(path: Path) -> list[Row]:
+    """Rows, or conversations `{"messages": [..., {"role": "assistant", "content": "<JSON>"}]}` as rows."""
     if not path.is_file():
         raise ConfigError(
             f"no data file {str(path)!r}", hint="Check `data` in the recipe, or build the data set first."
         )
-    return read_rows(path)
+    with open_text(path) as lines:
+        first = lines.readline()
+    if '"messages"' not in first or '"input"' in first:
+        return read_rows(path)
+    with open_text(path) as lines:
+        return [_conversation(line, f"{path.name}:{n}") for n, line in enumerate(lines, 1) if line.strip()]
+
+
+def _conversation(line: str, where: str) -> Row:
+    try:
+        value = json.loads(line)
+        *asked, answer = value["messages"]
+        output = json.loads(answer["content"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BatchLineError(
+            f"{where}: {error!r}", hint="A line ends with an assistant message whose content is the JSON to write."
+        ) from error
+    inputs = {k: v for k, v in value.items() if k not in ("messages", "group")}
+    return Row({"messages": asked, **inputs}, output, "file", str(value.get("group", where)))
 
 
 def fit(run: Run) -> dict[str, Any]:

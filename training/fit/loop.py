@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,17 @@ def plan(rows: Sequence[Encoded], fit: Fit) -> list[list[Encoded]]:
     return [b for e in range(fit.epochs) for b in epoch(rows, fit.batch_rows, fit.seed + e, fit.max_rows)]
 
 
-def train(model: Any, rows: Sequence[Encoded], fit: Fit, folder: Path, *, save_every: int = 20) -> Progress:
-    """Train in place. Resumes from `folder/state.pt` if it is there; writes `folder/metrics.jsonl`."""
+def train(
+    model: Any,
+    rows: Sequence[Encoded],
+    fit: Fit,
+    folder: Path,
+    *,
+    save_every: int = 20,
+    on_step: Callable[[Progress], None] | None = None,
+) -> Progress:
+    """Train in place. Resumes from `folder/state.pt` if it is there; writes `folder/metrics.jsonl`. `on_step` is
+    called after each step and may raise to stop."""
     folder.mkdir(parents=True, exist_ok=True)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=fit.learning_rate, weight_decay=fit.weight_decay, fused=True)
@@ -60,6 +69,8 @@ def train(model: Any, rows: Sequence[Encoded], fit: Fit, folder: Path, *, save_e
         _log(folder, progress, total, value.item(), norm.item(), rate, tokens)
         if progress.step % save_every == 0 or progress.step == len(batches):
             _save(state, parameters, optimizer, progress)
+        if on_step is not None:
+            on_step(progress)
     model.eval()
     return progress
 

@@ -1,0 +1,81 @@
+"""The shipped adapters on the real base: proven, and doing what a user expects. Slow: loads the base."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lora_agent import Engine
+from lora_agent.engine.local.engine import LocalEngine
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ("query_rewrite", "retrieval", "safety", "tool_call")
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Current weather of a city.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+DOCUMENTS = [
+    {"id": "a", "text": "The library opens at nine and closes at six on working days."},
+    {"id": "b", "text": "A membership card costs twelve euros a year."},
+]
+
+
+@pytest.fixture(scope="module")
+def engine() -> LocalEngine:
+    return Engine.load()
+
+
+def test_every_package_is_sound_and_proves_itself(engine: LocalEngine) -> None:
+    assert set(NAMES) <= set(engine.adapters)
+    for name in NAMES:
+        assert engine.verify(name).manifest.gate.passed
+
+
+def test_packed_and_unpacked_kernels_give_the_same_verdicts(engine: LocalEngine) -> None:
+    packed = Engine.load(kernels="packed")
+    for name in NAMES:
+        packed.verify(name)  # the fingerprint holds with bitsandbytes' own kernels too
+    inputs = {"messages": [{"role": "user", "content": "How do I bake bread?"}], "target": "user"}
+    assert packed.call("safety", inputs).output == engine.call("safety", inputs).output
+
+
+def test_a_call_is_made(engine: LocalEngine) -> None:
+    asked = {"messages": [{"role": "user", "content": "What is the weather in Lagos?"}], "tools": [WEATHER]}
+    result = engine.call("tool_call", asked)
+    assert result.output == {"calls": [{"name": "get_weather", "arguments": {"city": "Lagos"}}]}
+    assert result.confidence is not None
+    assert 0 < result.confidence <= 1
+
+
+def test_an_answer_is_cited(engine: LocalEngine) -> None:
+    asked = {"messages": [{"role": "user", "content": "How much is a membership card?"}], "documents": DOCUMENTS}
+    result = engine.call("retrieval", asked)
+    assert result.output["answerable"]
+    assert result.output["citations"] == ["b"]
+    assert "twelve" in result.output["answer"]
+
+
+def test_one_prefill_serves_all(engine: LocalEngine) -> None:
+    engine.prefixes.clear()
+    session = engine.session([{"role": "user", "content": "What is the weather in Lagos?"}], tools=[WEATHER])
+    read = session.prefill().read
+    assert read == session.context_tokens
+    for name in ("safety", "tool_call", "query_rewrite"):
+        result = session.run(name)
+        assert result.verdict == "valid"
+        assert result.usage.reused == read
+        assert session.cached_tokens == read
+
+
+def test_the_demo_ends_as_expected() -> None:
+    done = subprocess.run([sys.executable, ROOT / "examples" / "demo.py"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    assert "7 of 7 ended as expected" in done.stdout

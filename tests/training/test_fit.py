@@ -1,0 +1,160 @@
+"""The split training pass against PEFT's whole one, resumed against straight, and the saved files."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lora_agent.registry import read_peft_config
+from training.encode import Encoded
+from training.fit.batches import IGNORE, epoch, make_batch
+from training.fit.forward import loss
+from training.fit.loop import train
+from training.fit.trainable import add_adapter, load_frozen, save_adapter
+from training.recipe import Fit, Recipe
+
+INVOCATION = (1, 50, 51)
+
+
+def recipe(**fit: Any) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "name": "ticket",
+            "description": "d",
+            "data": {"train": "t"},
+            "input_schema": "i",
+            "output_schema": "o",
+            "fit": {"rank": 4, "alpha": 8, "batch_rows": 4, **fit},
+        }
+    )
+
+
+def rows(n: int, seed: int = 0) -> list[Encoded]:
+    """Groups of two that share a long beginning, with parts of different lengths."""
+    rng = random.Random(seed)
+
+    def ids(count: int) -> tuple[int, ...]:
+        return tuple(rng.randrange(60, 400) for _ in range(count))
+
+    made = []
+    for group in range(n // 2):
+        shared = ids(rng.randrange(24, 40))
+        for _ in range(2):
+            made.append(
+                Encoded(shared + ids(rng.randrange(3, 9)), INVOCATION + ids(4), ids(rng.randrange(2, 6)), str(group))
+            )
+    return made
+
+
+@pytest.fixture
+def model(base_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    monkeypatch.setenv("LORA_AGENT_HOME", str(tmp_path / "home"))
+    made = add_adapter(load_frozen(str(base_dir)), recipe())
+    torch.manual_seed(3)
+    for name, parameter in made.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    return made
+
+
+def whole_pass(model: Any, row: Encoded, *, alora: bool) -> torch.Tensor:
+    """PEFT's own aLoRA (or LoRA) over the row in one piece."""
+    ids = torch.tensor([[*row.context, *row.suffix, *row.target]])
+    labels = ids.clone()
+    labels[:, : len(row.context) + len(row.suffix)] = IGNORE
+    config = model.peft_config["default"]
+    config.alora_invocation_tokens = list(INVOCATION) if alora else None
+    offsets = [ids.shape[1] - len(row.context)] if alora else None
+    extra = {"alora_offsets": offsets} if alora else {}
+    out = model(input_ids=ids, labels=labels, **extra)
+    return torch.as_tensor(out.loss)
+
+
+def gradients(model: Any) -> torch.Tensor:
+    found = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    model.zero_grad()
+    return found
+
+
+def test_the_plain_pass_equals_peft(model: Any) -> None:
+    row = rows(2)[0]
+    value, tokens = loss(model, make_batch([row]), adapt_context=True)
+    value.backward()
+    ours = gradients(model)
+    expected = whole_pass(model, row, alora=False)
+    expected.backward()
+    assert tokens == len(row.target)
+    assert torch.allclose(value, expected, atol=1e-5)
+    assert torch.allclose(ours, gradients(model), atol=1e-5)
+
+
+def test_a_batch_with_shared_prefixes_equals_its_rows_alone(model: Any) -> None:
+    chosen = rows(6)
+    batch = make_batch(chosen)
+    assert len(batch.prefix_ids) == 3
+    assert batch.rest_ids.shape[1] > 0
+    together, tokens = loss(model, batch)
+    alone = [loss(model, make_batch([row])) for row in chosen]
+    mean = sum(float(v) * n for v, n in alone) / tokens
+    assert abs(float(together) - mean) < 1e-5
+
+
+def test_the_context_is_the_bare_bases(model: Any) -> None:
+    """Activated LoRA: the same row with the adapter switched off in the context only."""
+    row = rows(2)[0]
+    split, _ = loss(model, make_batch([row]))
+    adapted, _ = loss(model, make_batch([row]), adapt_context=True)
+    assert abs(float(split) - float(adapted)) > 1e-4
+
+
+def test_every_row_is_seen_once_and_groups_stay_together() -> None:
+    made = rows(40)
+    batches = list(epoch(made, 4, seed=1))
+    seen = [row for batch in batches for row in batch]
+    assert sorted(map(hash, seen)) == sorted(map(hash, made))
+    assert all(len(batch) <= 4 for batch in batches)
+    for batch in batches:
+        for row in batch:
+            assert sum(r.group == row.group for r in batch) == 2
+    assert list(epoch(made, 4, seed=1)) == batches
+    assert list(epoch(made, 4, seed=2)) != batches
+
+
+def test_resumed_equals_straight(base_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORA_AGENT_HOME", str(tmp_path / "home"))
+    made, settings = rows(24), Fit(rank=4, alpha=8, batch_rows=4)
+
+    def run(folder: Path, stop_after: int | None) -> Any:
+        model = add_adapter(load_frozen(str(base_dir)), recipe())
+        if stop_after is not None:
+            with pytest.raises(KeyboardInterrupt):
+                train(model, made, settings, folder, save_every=2, on_step=_stop_at(stop_after))
+            model = add_adapter(load_frozen(str(base_dir)), recipe())
+        train(model, made, settings, folder, save_every=2)
+        return [p.detach() for p in model.parameters() if p.requires_grad]
+
+    straight = run(tmp_path / "straight", None)
+    resumed = run(tmp_path / "resumed", 3)
+    assert all(torch.equal(a, b) for a, b in zip(straight, resumed, strict=True))
+
+
+def _stop_at(step: int) -> Any:
+    def check(progress: Any) -> None:
+        if progress.step == step:
+            raise KeyboardInterrupt
+
+    return check
+
+
+def test_saved_files_are_pefts(model: Any, tmp_path: Path) -> None:
+    save_adapter(model, tmp_path / "weights", recipe(), list(INVOCATION))
+    config = read_peft_config(tmp_path / "weights")
+    assert config.alora_invocation_tokens == list(INVOCATION)
+    assert sorted(p.name for p in (tmp_path / "weights").iterdir() if p.suffix != ".md") == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
