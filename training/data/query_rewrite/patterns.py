@@ -14,10 +14,11 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from lora_agent.errors import ConfigError
-from training.data.retrieval.slots import SLOT, fill
+
+from ..retrieval.slots import SLOT, fill
 
 
 @dataclass
@@ -59,7 +60,7 @@ def vocabulary() -> dict[str, tuple[str, ...]]:
 
 
 def _files() -> list[tuple[str, str]]:
-    folder = resources.files("training.data.query_rewrite") / "patterns"
+    folder = Path(__file__).parent / "patterns"
     files = sorted(folder.iterdir(), key=lambda item: item.name)
     return [(file.name, file.read_text(encoding="utf-8")) for file in files if file.name.endswith(".txt")]
 

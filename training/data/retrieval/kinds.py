@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from lora_agent.errors import ConfigError
 
@@ -52,7 +52,7 @@ class Kind:
 @cache
 def read_kinds() -> tuple[Kind, ...]:
     """All kinds, in the order of file names and lines."""
-    folder = resources.files("training.data.retrieval") / "kinds"
+    folder = Path(__file__).parent / "kinds"
     kinds: list[Kind] = []
     for file in sorted(folder.iterdir(), key=lambda item: item.name):
         if file.name.endswith(".txt"):
