@@ -37,12 +37,7 @@ class Constraint:
     @property
     def finished(self) -> bool:
         """The text is complete and nothing but the stop token may follow."""
-        if self.stopped:
-            return True
-        if not self._matcher.is_accepting():
-            return False
-        # After a rollback llguidance does not notice at once that nothing may follow; the mask knows.
-        return self._matcher.is_stopped() or self.allowed_count() == 1
+        return self.stopped or (self._matcher.is_stopped() and not self._matcher.is_error())
 
     @property
     def can_stop(self) -> bool:
@@ -50,10 +45,13 @@ class Constraint:
         return self._matcher.is_accepting() or self.stopped
 
     def mask(self) -> torch.Tensor:
-        """int32[ceil(vocabulary / 32)]: bit i % 32 of word i // 32 is set where token i may come next."""
+        """int32[ceil(vocabulary / 32)]: bit i % 32 of word i // 32 is set where token i may come next (none
+        after the stop token)."""
         import torch
 
         words = torch.zeros((self.vocabulary.size + 31) // 32, dtype=torch.int32)
+        if self.stopped:
+            return words
         self._matcher.unsafe_compute_mask_ptr(words.data_ptr(), words.numel() * words.element_size())
         self._raise_on_error()
         return words
@@ -105,8 +103,11 @@ class Constraint:
             raise EngineError(
                 f"token {token!r} is not allowed after {text!r}", hint="Choose among the tokens of mask()."
             )
-        self._matcher.consume_token(token)
-        self._raise_on_error()
+        # The stop token is kept here and never given to the matcher: llguidance 1.9.1 does not count it where
+        # nothing else may follow, so that a rollback over it takes back one token too many.
+        if token != self.vocabulary.stop_token_id:
+            self._matcher.consume_token(token)
+            self._raise_on_error()
         self._tokens.append(token)
 
     def _takes(self, token: int) -> bool:
@@ -118,7 +119,8 @@ class Constraint:
         """Take back the last `count` tokens."""
         if not 0 <= count <= len(self._tokens):
             raise EngineError(f"cannot take back {count!r} of {len(self._tokens)} tokens", hint="Count the tokens.")
-        if count and not self._matcher.rollback(count):
+        content = count - 1 if count and self.stopped else count
+        if content and not self._matcher.rollback(content):
             self._raise_on_error()
         del self._tokens[len(self._tokens) - count :]
 

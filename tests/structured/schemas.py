@@ -88,7 +88,15 @@ LOWERED: dict[str, tuple[Any, str]] = {
     "uniqueItems": ({"type": "array", "items": {"enum": [1, 2]}, "uniqueItems": True}, "uniqueItems"),
     "contains": ({"type": "array", "items": {"type": "integer"}, "contains": {"const": 3}}, "contains"),
     "not": ({"type": "string", "not": {"const": "a"}}, "not"),
-    "if": ({"type": "object", "properties": {"a": {"type": "integer"}}, "if": {"required": ["a"]}}, "if"),
+    "if": (
+        {
+            "type": "object",
+            "properties": {"a": {"type": "integer"}},
+            "if": {"required": ["a"]},
+            "then": {"minProperties": 2},
+        },
+        "if",
+    ),
     "dependentRequired": (
         {"type": "object", "properties": {"a": {}, "b": {}}, "dependentRequired": {"a": ["b"]}},
         "dependentRequired",
@@ -127,7 +135,11 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
         "maxLenght",
     ),
     "wrong type": ({"type": "object", "properties": {"a": {"type": "strng"}}}, "/properties/a", "type"),
-    "limits": ({"items": {"type": "string", "minLength": 5, "maxLength": 2}}, "/items", "minLength"),
+    "limits": (
+        {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 5, "maxLength": 2}},
+        "/items",
+        "minLength",
+    ),
     "remote": ({"properties": {"a": {"$ref": "https://example.com/a.json"}}}, "/properties/a", "$ref"),
     "missing": ({"properties": {"a/b": {"$ref": "#/$defs/none"}}}, "/properties/a~1b", "$ref"),
     "endless": (

@@ -1,4 +1,4 @@
-"""From a schema to a grammar: what is written is compact, what is changed is recorded, what is refused is named."""
+"""From a schema to a grammar: compact text, recorded changes, named refusals."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+
 from lora_agent.errors import SchemaError
 from lora_agent.structured import (
     Grammar,
@@ -49,7 +50,8 @@ def test_compact_json_is_what_the_grammar_writes(value: Any, vocabulary: Vocabul
 def test_keys_come_in_schema_order(vocabulary: Vocabulary) -> None:
     schema = {"type": "object", "properties": {"b": {"type": "null"}, "a": {"type": "null"}}}
     grammar = compile_schema(schema, vocabulary)
-    assert accepts(grammar, '{"b":null,"a":null}') and not accepts(grammar, '{"a":null,"b":null}')
+    assert accepts(grammar, '{"b":null,"a":null}')
+    assert not accepts(grammar, '{"a":null,"b":null}')
 
 
 def test_objects_are_closed_unless_opened(vocabulary: Vocabulary) -> None:
@@ -62,7 +64,8 @@ def test_objects_are_closed_unless_opened(vocabulary: Vocabulary) -> None:
 def test_parts_of_an_object_are_closed_together(vocabulary: Vocabulary) -> None:
     grammar = compile_schema(ALL_OF, vocabulary)
     assert accepts(grammar, '{"a":1,"b":true}')
-    assert not accepts(grammar, '{"a":1,"b":true,"c":2}') and not accepts(grammar, '{"a":1}')
+    assert not accepts(grammar, '{"a":1,"b":true,"c":2}')
+    assert not accepts(grammar, '{"a":1}')
 
 
 def test_recursion_is_kept_to_a_recorded_depth(vocabulary: Vocabulary) -> None:
@@ -92,7 +95,9 @@ def test_bounds_never_contradict_the_schema(vocabulary: Vocabulary) -> None:
     schema = {"type": "string", "minLength": 400}
     assert accepts(compile_schema(schema, vocabulary, budget_tokens=64), f'"{"a" * 400}"')
     grammar = compile_schema({"type": "string", "pattern": "^a{300}$"}, vocabulary, budget_tokens=64)
-    assert accepts(grammar, f'"{"a" * 300}"') and grammar.bounds == () and grammar.checked
+    assert accepts(grammar, f'"{"a" * 300}"')
+    assert grammar.bounds == ()
+    assert grammar.checked
 
 
 @pytest.mark.parametrize("name", LOWERED)
@@ -106,9 +111,9 @@ def test_lowered_keywords_are_recorded_and_checked_after(name: str, vocabulary: 
 
 def test_a_value_that_breaks_a_lowered_keyword_is_invalid(vocabulary: Vocabulary) -> None:
     grammar = compile_schema(LOWERED["uniqueItems"][0], vocabulary)
-    assert (
-        accepts(grammar, "[1,1]") and not grammar.validate("[1,1]").valid and grammar.validate("[1,2]").valid
-    )
+    assert accepts(grammar, "[1,1]")
+    assert not grammar.validate("[1,1]").valid
+    assert grammar.validate("[1,2]").valid
     grammar = compile_schema(LOWERED["draft 7 dependencies"][0], vocabulary)
     assert not grammar.validate('{"a":null}').valid
 
@@ -120,7 +125,9 @@ def test_names_of_keys_become_part_of_the_grammar_where_they_can(vocabulary: Voc
         "additionalProperties": {"type": "null"},
     }
     grammar = compile_schema(schema, vocabulary)
-    assert not grammar.checked and accepts(grammar, '{"x":null}') and not accepts(grammar, '{"z":null}')
+    assert not grammar.checked
+    assert accepts(grammar, '{"x":null}')
+    assert not accepts(grammar, '{"z":null}')
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -129,22 +136,26 @@ def test_refusals_name_the_place_and_the_keyword(name: str, vocabulary: Vocabula
     with pytest.raises(SchemaKeywordError) as caught:
         compile_schema(schema, vocabulary)
     assert (caught.value.pointer, caught.value.keyword) == (pointer, keyword)
-    assert caught.value.hint and repr(pointer or "/") in caught.value.message
+    assert caught.value.hint
+    assert repr(pointer or "/") in caught.value.message
     assert [(note.pointer, note.keyword) for note in explain(schema).refused] == [(pointer, keyword)]
 
 
 def test_lenient_drops_what_cannot_be_enforced_and_says_so(vocabulary: Vocabulary) -> None:
     schema = REFUSED["misspelt"][0]
     grammar = compile_schema(schema, vocabulary, lenient=True)
-    assert grammar.tier == "strict" and grammar.checked[0].keyword == "maxLenght"
+    assert grammar.tier == "strict"
+    assert grammar.checked[0].keyword == "maxLenght"
     schema = {
         "type": "object",
         "properties": {"a": {"type": "string", "pattern": "^(?=a)b"}},
         "required": ["a"],
     }
     grammar = compile_schema(schema, vocabulary, lenient=True)
-    assert grammar.tier == "generic" and any(note.keyword == "pattern" for note in grammar.checked)
-    assert accepts(grammar, '{"a":"b"}') and not accepts(grammar, "[]")
+    assert grammar.tier == "generic"
+    assert any(note.keyword == "pattern" for note in grammar.checked)
+    assert accepts(grammar, '{"a":"b"}')
+    assert not accepts(grammar, "[]")
     assert not grammar.validate('{"a":"b"}').valid
 
 
@@ -184,7 +195,9 @@ def test_old_drafts(vocabulary: Vocabulary) -> None:
         "additionalItems": False,
     }
     grammar = compile_schema(schema, vocabulary)
-    assert accepts(grammar, "[4]") and not accepts(grammar, "[3]") and not accepts(grammar, "[4,4]")
+    assert accepts(grammar, "[4]")
+    assert not accepts(grammar, "[3]")
+    assert not accepts(grammar, "[4,4]")
 
 
 def test_the_same_schema_is_compiled_once(vocabulary: Vocabulary) -> None:
@@ -196,8 +209,10 @@ def test_the_same_schema_is_compiled_once(vocabulary: Vocabulary) -> None:
 def test_choice_and_regex(vocabulary: Vocabulary) -> None:
     grammar = compile_choice(["base", "tool_call", 'say "hi" (now)'], vocabulary)
     for text in ("base", "tool_call", 'say "hi" (now)'):
-        assert accepts(grammar, text) and grammar.validate(text).valid
-    assert not accepts(grammar, "other") and not grammar.validate("other").valid
+        assert accepts(grammar, text)
+        assert grammar.validate(text).valid
+    assert not accepts(grammar, "other")
+    assert not grammar.validate("other").valid
     assert accepts(compile_regex(r"[a-c]{2}\d", vocabulary), "ab7")
     for bad in ([], [""], ["a", 3]):
         with pytest.raises(SchemaError):

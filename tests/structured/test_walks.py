@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from lora_agent.structured import Constraint, Grammar, Vocabulary, compile_schema
 from tests.structured.schemas import WALKED
 
@@ -45,7 +46,8 @@ def walk(grammar: Grammar, seed: int, *, use_forced: bool, hurry: bool = False) 
 @given(seed=st.integers(0, 2**32))
 def test_a_random_walk_ends_in_valid_text(name: str, vocabulary: Vocabulary, seed: int) -> None:
     grammar = compile_schema(WALKED[name], vocabulary, budget_tokens=64)
-    assert grammar.tier == "strict" and not grammar.checked
+    assert grammar.tier == "strict"
+    assert not grammar.checked
     for use_forced in (False, True):
         text = walk(grammar, seed, use_forced=use_forced)
         verdict = grammar.validate(text)
