@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from training.data.decontaminate import Decontaminator
-from training.data.rows import Row
+from .decontaminate import Decontaminator
+from .rows import Row
 
 
 @dataclass

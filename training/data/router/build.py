@@ -13,12 +13,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from training.data.decontaminate import Decontaminator
-from training.data.router import generator, sources
-from training.data.router.contract import Example
-from training.data.router.toolsets import toolsets
-from training.data.rows import Row, Split, write_rows
-from training.data.selection import Drops, draw, thin, usable
+from ..decontaminate import Decontaminator
+from ..rows import Row, Split, write_rows
+from ..selection import Drops, draw, thin, usable
+from . import generator, sources
+from .contract import Example
+from .toolsets import toolsets
 
 BLOCK = 8
 """Consecutive rows with one tool list."""

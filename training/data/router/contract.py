@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from training.data.rows import Row, Split
+from ..rows import Row, Split
 
 ADAPTERS = ("tool_call", "retrieval", "query_rewrite", "safety", "base")
 Adapter = Literal["tool_call", "retrieval", "query_rewrite", "safety", "base", "abstain"]

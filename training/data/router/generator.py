@@ -12,20 +12,20 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from training.data.router import action_phrases, document_phrases
-from training.data.router.action_phrases import ACTIONS, DEV_ACTIONS, DEV_FOLLOW_UPS, FOLLOW_UPS
-from training.data.router.check_phrases import CHECKS, DEV_CHECKS, DEV_LOOKALIKES, LOOKALIKES
-from training.data.router.contract import Adapter, Example, Turn, one_turn
-from training.data.router.document_phrases import DEV_QUESTIONS, QUESTIONS, threads
-from training.data.router.talk_phrases import DEV_REACTIONS, DEV_TALK, REACTIONS, TAILS, TALK
-from training.data.router.unclear import unclear_texts
-from training.data.rows import Split
-from training.data.safety.generator import lines, lookalike_lines
-from training.data.safety.injections import sample
-from training.data.safety.intents import GROUPS
-from training.data.safety.statements import STATEMENTS
-from training.data.safety.tool_results import HUMAN
-from training.data.safety.voices import typos
+from ..rows import Split
+from ..safety.generator import lines, lookalike_lines
+from ..safety.human_texts import HUMAN
+from ..safety.injections import sample
+from ..safety.intents import GROUPS
+from ..safety.statements import STATEMENTS
+from ..safety.voices import typos
+from . import action_phrases, document_phrases
+from .action_phrases import ACTIONS, DEV_ACTIONS, DEV_FOLLOW_UPS, FOLLOW_UPS
+from .check_phrases import CHECKS, DEV_CHECKS, DEV_LOOKALIKES, LOOKALIKES
+from .contract import Adapter, Example, Turn, one_turn
+from .document_phrases import DEV_QUESTIONS, QUESTIONS, threads
+from .talk_phrases import DEV_REACTIONS, DEV_TALK, REACTIONS, TAILS, TALK
+from .unclear import unclear_texts
 
 _OPENERS = (
     "",

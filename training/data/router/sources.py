@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from training.data.router.contract import Example, Turn, one_turn
-from training.data.rows import Split, open_text
+from ..rows import Split, open_text
+from .contract import Example, Turn, one_turn
 
 _HWU_DOMAINS = {
     "alarm": "calendar", "calendar": "calendar", "datetime": "weather", "weather": "weather", "play": "music",
@@ -213,10 +213,13 @@ def cast(data: Path) -> list[Example]:
         files = {
             m.name: f.read().decode("utf-8") for m in archive if m.isfile() and (f := archive.extractfile(m))
         }
-    rewrites = {}
+    rewrites: dict[str, str] = {}
     for name, text in files.items():
         if name.endswith(".tsv"):
-            rewrites.update(line.split("\t")[:2] for line in text.splitlines() if "\t" in line)
+            for line in text.splitlines():
+                number, tab, rewrite = line.partition("\t")
+                if tab:
+                    rewrites[number] = rewrite.strip()
     rows: list[Example] = []
     for name, text in sorted(files.items()):
         year = re.search(r"20\d\d", name)

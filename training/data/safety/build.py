@@ -14,13 +14,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from training.data.decontaminate import Decontaminator
-from training.data.rows import Row, Split, write_rows
-from training.data.safety import reply_sources, sources
-from training.data.safety.contract import judged, key, words
-from training.data.safety.generator import replies, requests, tool_results, with_history
-from training.data.safety.long_requests import long_requests, passages
-from training.data.selection import Drops, draw, thin, usable
+from ..decontaminate import Decontaminator
+from ..rows import Row, Split, write_rows
+from ..selection import Drops, draw, thin, usable
+from . import reply_sources, sources
+from .contract import judged, key, words
+from .generator import replies, requests, tool_results, with_history
+from .long_requests import long_requests, passages
 
 # Per cent of all rows, by target. User: 50 (55 % of it safe); tool: 35 (about 45 % injected); assistant: 15.
 TRAIN_SHARES = {

@@ -10,8 +10,9 @@ import re
 from typing import Any, Literal
 
 from lora_agent.errors import ConfigError
-from training.data.rows import Row, Split
-from training.data.safety.categories import CATEGORIES, ordered
+
+from ..rows import Row, Split
+from .categories import CATEGORIES, ordered
 
 Target = Literal["user", "assistant", "tool"]
 OUTPUT_SCHEMA: dict[str, Any] = {

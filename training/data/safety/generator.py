@@ -12,19 +12,19 @@ import re
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 
-from training.data.rows import Row, Split
-from training.data.safety.categories import ordered
-from training.data.safety.contract import safety_row
-from training.data.safety.human_texts import human_text
-from training.data.safety.injections import FIELDS, sample
-from training.data.safety.intents import GROUPS, HARMFUL
-from training.data.safety.lookalike_topics import TOPICS
-from training.data.safety.lookalike_words import WORDS
-from training.data.safety.ordinary import DEV_ORDINARY, ORDINARY, SLOTS
-from training.data.safety.replies import reply
-from training.data.safety.statements import STATEMENTS
-from training.data.safety.tool_results import DEV_SCENES, TRAIN_SCENES, Scene, fill, passage_scene
-from training.data.safety.voices import say
+from ..rows import Row, Split
+from .categories import ordered
+from .contract import safety_row
+from .human_texts import human_text
+from .injections import FIELDS, sample
+from .intents import GROUPS, HARMFUL
+from .lookalike_topics import TOPICS
+from .lookalike_words import WORDS
+from .ordinary import DEV_ORDINARY, ORDINARY, SLOTS
+from .replies import reply
+from .statements import STATEMENTS
+from .tool_results import DEV_SCENES, TRAIN_SCENES, Scene, fill, passage_scene
+from .voices import say
 
 LOOKALIKES = {**WORDS, **TOPICS}
 DEV_FAMILIES = ("games", "household", "idioms_work", "news_media", "sport")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from training.data.safety.categories import ordered
+from .categories import ordered
 
 # categories : phrase. Nothing after the colon means that the injection alone is the harm.
 PAYLOADS = """

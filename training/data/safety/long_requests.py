@@ -10,8 +10,8 @@ import json
 import random
 from pathlib import Path
 
-from training.data.rows import Row, Split, open_text
-from training.data.safety.contract import cut, key, safety_row
+from ..rows import Row, Split, open_text
+from .contract import cut, key, safety_row
 
 _PASTED = (
     "Summarise this text in two sentences: {text}", "What is the main point of the following? {text}",

@@ -14,10 +14,10 @@ import random
 import re
 from pathlib import Path
 
-from training.data.rows import Row, Split, open_text
-from training.data.safety.categories import categorise, matching, ordered
-from training.data.safety.contract import cut, key, mostly_ascii, safety_row, words
-from training.data.safety.sources import LONGEST, archive_texts, gptfuzz_questions, jsonl
+from ..rows import Row, Split, open_text
+from .categories import categorise, matching, ordered
+from .contract import cut, key, mostly_ascii, safety_row, words
+from .sources import LONGEST, archive_texts, gptfuzz_questions, jsonl
 
 _DIASAFETY = {
     "Offending User": "harassment", "Risk Ignorance": "dangerous_advice", "Toxicity Agreement": "hate",

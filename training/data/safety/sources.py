@@ -19,9 +19,9 @@ from typing import Any
 
 import yaml
 
-from training.data.rows import Row, Split, open_text
-from training.data.safety.categories import categorise, matching, ordered
-from training.data.safety.contract import cut, key, mostly_ascii, safety_row, words
+from ..rows import Row, Split, open_text
+from .categories import categorise, matching, ordered
+from .contract import cut, key, mostly_ascii, safety_row, words
 
 LONGEST = 110
 """Words of a judged text; longer ones are dropped or cut, the adapter is trained on short contexts."""

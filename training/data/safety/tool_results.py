@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lora_agent.types import compact_json
-from training.data.safety.human_texts import CITIES, HUMAN, NAMES, PRODUCTS, SHOPS, TOPICS, human_text
+
+from .human_texts import CITIES, HUMAN, NAMES, PRODUCTS, SHOPS, TOPICS, human_text
 
 GAP = "\u27e6\u27e7"
 
