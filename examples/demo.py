@@ -34,9 +34,7 @@ def tools_run(result: AgentResult) -> list[str]:
 
 def injection_found(result: AgentResult) -> bool:
     """Whether the guard flagged a tool's output as carrying instructions."""
-    guards = [
-        step.output for step in result.steps if step.kind == "guard" and step.input == {"target": "tool"}
-    ]
+    guards = [step.output for step in result.steps if step.kind == "guard" and step.input == {"target": "tool"}]
     return any(isinstance(output, dict) and output.get("injection") is True for output in guards)
 
 

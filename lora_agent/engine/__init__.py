@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from lora_agent.engine.protocol import EngineProtocol, Session
@@ -16,6 +17,10 @@ class Engine:
     @staticmethod
     def load(base: Any = None, **options: Any) -> LocalEngine:
         """A base in this process; see lora_agent.engine.local.engine.LocalEngine.load for the options."""
+        # Read once, when torch loads its OpenMP. Threads that spin at barriers make two engines on two cores 8 to
+        # 20 times slower than one (docs/decisions/002); asleep, they share.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        os.environ.setdefault("GOMP_SPINCOUNT", "0")
         from lora_agent.engine.local.engine import LocalEngine
 
         return LocalEngine.load(base, **options)

@@ -102,9 +102,7 @@ class ScriptedEngine:
     def call(self, adapter: str, inputs: Mapping[str, Any], **options: Any) -> Result:
         return self.session(inputs["messages"]).run(adapter, **options)
 
-    def generate(
-        self, messages: Sequence[Message | Mapping[str, Any]], schema: Any = None, **options: Any
-    ) -> Any:
+    def generate(self, messages: Sequence[Message | Mapping[str, Any]], schema: Any = None, **options: Any) -> Any:
         return self.session(messages).generate(**options).output
 
 

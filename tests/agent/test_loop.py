@@ -155,9 +155,7 @@ def test_more_rounds_let_a_call_use_a_result_and_repeats_end_them() -> None:
         return {"calls": [{"name": "get_weather", "arguments": {"city": "Rome" if seen else "Oslo"}}]}
 
     engine = ScriptedEngine(rules={"tool_call": calls})
-    result = Agent(engine, tools=[get_weather], policy=Policy(max_tool_rounds=4, max_steps=30)).run(
-        "Weather?"
-    )
+    result = Agent(engine, tools=[get_weather], policy=Policy(max_tool_rounds=4, max_steps=30)).run("Weather?")
     assert result.stop_reason == "answer"
     assert len(result.output.splitlines()) == 2
     assert [step.adapter for step in result.steps].count("tool_call") == 6  # three routes, three calls
@@ -166,9 +164,7 @@ def test_more_rounds_let_a_call_use_a_result_and_repeats_end_them() -> None:
 
 def test_no_fitting_tool_routes_again_without_tools() -> None:
     engine = ScriptedEngine()
-    result = Agent(engine, tools=[get_weather], documents=DOCUMENTS).run(
-        "How many working days does a refund take?"
-    )
+    result = Agent(engine, tools=[get_weather], documents=DOCUMENTS).run("How many working days does a refund take?")
     assert engine.offered == [["tool_call", "retrieval"], ["retrieval"]]
     assert result.stop_reason == "answer"
     assert result.citations == ("text1#1",)
@@ -188,9 +184,7 @@ def test_retrieval_answers_with_citations() -> None:
     assert result.steps[2].output == ["text1#1"]
 
 
-@pytest.mark.parametrize(
-    "question", ["Who won the war of 1812?", "Is parking in the garage dangerous to refund?"]
-)
+@pytest.mark.parametrize("question", ["Who won the war of 1812?", "Is parking in the garage dangerous to refund?"])
 def test_unanswerable_with_and_without_hits(question: str) -> None:
     rules = {"retrieval": lambda s, i: {"answerable": False, "answer": "", "citations": []}}
     result = Agent(ScriptedEngine(rules=rules), documents=DOCUMENTS).run(question)

@@ -155,9 +155,7 @@ def test_long_texts_become_windows_and_nothing_is_lost() -> None:
 
 def test_texts_and_documents_keep_their_ids() -> None:
     long = Document(id="manual", title="Manual", text="Press the red button. " * 60)
-    retriever = Fts5Retriever.from_texts(
-        ["Short text.", Document(id="faq-7", text="Blue buttons glow."), long]
-    )
+    retriever = Fts5Retriever.from_texts(["Short text.", Document(id="faq-7", text="Blue buttons glow."), long])
     ids = [document.id for document in retriever.documents]
     assert ids[:3] == ["text1#1", "faq-7", "manual#1"]
     assert {document.title for document in retriever.documents[2:]} == {"Manual"}

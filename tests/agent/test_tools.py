@@ -168,9 +168,7 @@ def test_recursive_type_keeps_its_references() -> None:
 
     made = FunctionTool(plant)
     assert made.spec.parameters["properties"]["tree"] == {"$ref": "#/$defs/Tree"}
-    assert made.spec.parameters["$defs"]["Tree"]["properties"]["children"]["items"] == {
-        "$ref": "#/$defs/Tree"
-    }
+    assert made.spec.parameters["$defs"]["Tree"]["properties"]["children"]["items"] == {"$ref": "#/$defs/Tree"}
     assert made.run({"tree": {"name": "oak", "children": [{"name": "acorn"}]}}).content == "acorn"
 
 
@@ -219,10 +217,7 @@ def test_bound_methods_partials_and_names() -> None:
         ToolSet([lambda: 1])
     with pytest.raises(ToolError, match="not a name"):
         tool(name="get weather")(get_weather.function)
-    assert (
-        tool(name="wetter", description="Wie ist das Wetter?")(get_weather.function).spec.description[:3]
-        == "Wie"
-    )
+    assert tool(name="wetter", description="Wie ist das Wetter?")(get_weather.function).spec.description[:3] == "Wie"
 
 
 def test_name_clash_and_what_is_no_list() -> None:

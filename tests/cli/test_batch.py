@@ -169,9 +169,7 @@ def test_a_fault_of_the_program_is_not_hidden(ten: Path, tmp_path: Path) -> None
 
 
 @settings(max_examples=30, deadline=None)
-@given(
-    stops=st.lists(st.integers(0, 6), max_size=4), cut=st.integers(0, 200), broken=st.sets(st.integers(0, 7))
-)
+@given(stops=st.lists(st.integers(0, 6), max_size=4), cut=st.integers(0, 200), broken=st.sets(st.integers(0, 7)))
 def test_any_interruptions_give_the_straight_run(
     tmp_path_factory: pytest.TempPathFactory, stops: list[int], cut: int, broken: set[int]
 ) -> None:

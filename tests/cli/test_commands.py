@@ -243,9 +243,7 @@ def test_doctor(cli: Cli, home: Path) -> None:
     assert "dtype" in cli("doctor")[1]
 
 
-def test_doctor_names_what_must_be_repaired(
-    cli: Cli, home: Path, build: Callable[..., AdapterPackage]
-) -> None:
+def test_doctor_names_what_must_be_repaired(cli: Cli, home: Path, build: Callable[..., AdapterPackage]) -> None:
     cli("adapters", "add", build("probe").folder)
     (home / "adapters" / "probe" / "1.0.0" / "README.md").write_text("changed")
     code, _, err = cli("doctor")

@@ -9,9 +9,7 @@ from lora_agent.cli.inputs import as_messages, as_tools, read_json_argument, rea
 from lora_agent.errors import AdapterInputError, ConfigError, MessagesError, ToolError
 
 
-def test_json_argument_from_text_file_and_standard_input(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_json_argument_from_text_file_and_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"a": "ä"}', encoding="utf-8")
     monkeypatch.setattr("sys.stdin", io.StringIO("[1]"))
@@ -40,9 +38,7 @@ def test_messages_take_both_shapes() -> None:
     assert as_messages([message]) == as_messages({"messages": [message]})
 
 
-@pytest.mark.parametrize(
-    "value", [[], {}, "hi", None, [1], [{"role": "user", "text": "hi"}], [{"content": "hi"}]]
-)
+@pytest.mark.parametrize("value", [[], {}, "hi", None, [1], [{"role": "user", "text": "hi"}], [{"content": "hi"}]])
 def test_malformed_messages(value: object) -> None:
     with pytest.raises(MessagesError):
         as_messages(value)

@@ -178,9 +178,7 @@ def test_a_home_that_cannot_be_written(build: Build, tmp_path: Path, monkeypatch
         install(build().folder)
 
 
-def test_nothing_of_a_failed_installation_stays(
-    build: Build, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_of_a_failed_installation_stays(build: Build, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(source: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 

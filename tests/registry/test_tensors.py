@@ -147,9 +147,7 @@ def test_a_rank_that_is_not_the_configs(build: Build, linear_shapes: Shapes) -> 
         ("use_some_future_variant", True),
     ],
 )
-def test_variants_that_are_not_served(
-    build: Build, linear_shapes: Shapes, setting: str, value: object
-) -> None:
+def test_variants_that_are_not_served(build: Build, linear_shapes: Shapes, setting: str, value: object) -> None:
     package = change(build(), keep, **{setting: value})
     with pytest.raises(UnsupportedAdapterError, match=f"sets {setting} = "):
         read_tensors(package, linear_shapes)

@@ -125,9 +125,7 @@ def test_patterns_are_many_and_all_slots_fill_with_one_value_each() -> None:
 
 
 def test_numbered_slots_differ() -> None:
-    pattern = parse_patterns(
-        "@ x\nu: {city} or {city2} or {city3}?\na: {city}.\n> Why? => Why {city}?", "test"
-    )[0]
+    pattern = parse_patterns("@ x\nu: {city} or {city2} or {city3}?\na: {city}.\n> Why? => Why {city}?", "test")[0]
     for seed in range(30):
         filled = fill_pattern(pattern, random.Random(seed))
         first, second, third = filled.asked.rstrip("?").split(" or ")
@@ -161,10 +159,7 @@ def test_contract_names_the_fault() -> None:
     assert check([user], {"query": "x"}) is None
     assert "not valid" in (check([user], {"query": ""}) or "")
     assert check([user] * 7, {"query": "x"}) == "history too long"
-    assert (
-        check([user, {"role": "assistant", "content": "Hm."}], {"query": "x"})
-        == "last message is not the user's"
-    )
+    assert check([user, {"role": "assistant", "content": "Hm."}], {"query": "x"}) == "last message is not the user's"
     assert check([user], {"query": "word " * 61}) == "target too long"
 
 
@@ -177,6 +172,4 @@ def test_build_writes_clean_splits_and_a_report(data: Path, tmp_path: Path) -> N
     turns, _ = read_cast(data, random.Random("0/cast"))
     assert {turn.topic for turn in turns if is_dev(turn)} == {106, 108}
     assert build(data, tmp_path / "b", seed=0, train=120, dev=30) == report
-    assert (tmp_path / "a" / "train.jsonl.gz").read_bytes() == (
-        tmp_path / "b" / "train.jsonl.gz"
-    ).read_bytes()
+    assert (tmp_path / "a" / "train.jsonl.gz").read_bytes() == (tmp_path / "b" / "train.jsonl.gz").read_bytes()

@@ -188,9 +188,7 @@ def test_documents_stay_short(data: Path) -> None:
         row = make_row(question, pool, rng, "train")
         assert row is not None
         documents = row.input["documents"]
-        assert all(
-            word_count(d["text"]) <= MAX_WORDS[len(documents)] or len(documents) < 4 for d in documents
-        )
+        assert all(word_count(d["text"]) <= MAX_WORDS[len(documents)] or len(documents) < 4 for d in documents)
 
 
 def test_ids_are_unique_and_of_one_style() -> None:
@@ -279,11 +277,7 @@ def test_build_writes_clean_splits_and_a_report(data: Path, tmp_path: Path) -> N
     assert all(problem(row) is None for row in rows["train"] + rows["dev"])
     assert not {row.group for row in rows["train"]} & {row.group for row in rows["dev"]}
     assert sum(report["decontamination_hits"].values()) >= 1
-    assert not any(
-        "castle of velm built" in json.dumps(row.input["messages"]).lower() for row in rows["train"]
-    )
+    assert not any("castle of velm built" in json.dumps(row.input["messages"]).lower() for row in rows["train"])
     again = build(data, tmp_path / "b", seed=0, train=100, dev=30)
     assert again == report
-    assert (tmp_path / "a" / "train.jsonl.gz").read_bytes() == (
-        tmp_path / "b" / "train.jsonl.gz"
-    ).read_bytes()
+    assert (tmp_path / "a" / "train.jsonl.gz").read_bytes() == (tmp_path / "b" / "train.jsonl.gz").read_bytes()

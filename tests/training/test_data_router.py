@@ -34,11 +34,7 @@ def examples(split: str) -> list[Example]:
 
 
 def check_row(row: Row) -> None:
-    keys = (
-        ["messages", "tools", "documents_available"]
-        if "tools" in row.input
-        else ["messages", "documents_available"]
-    )
+    keys = ["messages", "tools", "documents_available"] if "tools" in row.input else ["messages", "documents_available"]
     assert list(row.input) == keys
     assert list(row.output) == ["adapter"]
     messages = [Message.model_validate(message) for message in row.input["messages"]]

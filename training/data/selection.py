@@ -68,9 +68,7 @@ def _pools(rows: Iterable[Row], shares: Mapping[str, float]) -> dict[str, list[R
     return pools
 
 
-def thin(
-    rows: Iterable[Row], shares: Mapping[str, float], total: int, rng: random.Random, drops: Drops
-) -> list[Row]:
+def thin(rows: Iterable[Row], shares: Mapping[str, float], total: int, rng: random.Random, drops: Drops) -> list[Row]:
     """At most four times the rows that `draw` will want of each source, chosen at random: comparing every row
     of the large sets with the test sets would take most of a build's time."""
     whole = sum(shares.values())

@@ -22,7 +22,7 @@ from ..recipe import read_recipe
 from ..validate.calibrate import auroc, ece, platt, softmax, temperature, threshold, wilson
 from .features import extract
 
-TARGET_ACCURACY = 0.92
+TARGET_ACCURACY = 0.86
 """Of the decisions that the router does not abstain from; sets the threshold."""
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.registry import AdapterPackage
-from lora_agent.types import Result
+from lora_agent.types import Result, compact_json
 
 from ..data.rows import Row
 from .calibrate import ece, platt, wilson
@@ -36,11 +36,14 @@ def run_system(
 ) -> Scored:
     """Every row through adapter `name`, or through the base told what the adapter is for, in batches."""
     order = sorted(range(len(rows)), key=lambda i: len(str(rows[i].input)))
+    # The base seldom stops by itself; twice the longest right answer is room enough for a right one.
+    budget = 2 * max(len(engine.base.renderer.text(compact_json(row.output))) for row in rows)
     results: dict[int, Result] = {}
     started = time.monotonic()
     for start in range(0, len(order), block):
         chosen = order[start : start + block]
-        done = engine.call_batch([(name, rows[i].input) for i in chosen], prompted=prompted)
+        calls = [(name, rows[i].input) for i in chosen]
+        done = engine.call_batch(calls, prompted=prompted, max_tokens=budget if prompted else None)
         results |= dict(zip(chosen, done, strict=True))
         rate = len(results) / (time.monotonic() - started)
         left = (len(rows) - len(results)) / rate

@@ -43,6 +43,7 @@ class LocalSession:
         self._cache: Any = None
         self._read: tuple[int, ...] = ()
         self._features: Tensor | None = None
+        self._bare: LocalSession | None = None
 
     @property
     def context_tokens(self) -> int:
@@ -124,6 +125,9 @@ class LocalSession:
         started = time.perf_counter()
         with self._engine.lock:
             package = self._engine.package(adapter)
+            if self.tools and "tools" not in package.input_schema.get("properties", {}):
+                options = {"max_tokens": max_tokens, "deadline": deadline, "cancel": cancel}
+                return self._without_tools().run(adapter, temperature=temperature, seed=seed, **options, **inputs)
             tools, inputs = self._inputs(package, inputs)
             options = DecodeOptions(
                 max_tokens or package.spec.prompt.max_new_tokens, deadline, cancel, temperature, 1.0, seed
@@ -134,6 +138,13 @@ class LocalSession:
             completion = row.completion(self._engine.base.tokenizer, usage.read, usage.reused)
             result = finish(package, completion, grammar, row.alternatives, self._engine.vocabulary)
         return replace(result, ms=(time.perf_counter() - started) * 1000)
+
+    def _without_tools(self) -> LocalSession:
+        """The same conversation as adapters read it whose input has no tools: they were trained without a list of
+        tools in the system turn, and judge worse behind one. Costs the messages' own prefill, once."""
+        if self._bare is None or self._bare.messages != self.messages:
+            self._bare = LocalSession(self._engine, self.messages, ())
+        return self._bare
 
     def generate(
         self,

@@ -39,7 +39,7 @@ class UnpackedLinear(nn.Module):
 
 
 class UnpackedEmbedding(nn.Module):
-    """Embedding table kept in bfloat16 (it is tied to the vocabulary projection), looked up in `dtype`."""
+    """Embedding table kept in bfloat16 (only a few rows are read), looked up in `dtype`."""
 
     def __init__(self, weight: Tensor, dtype: torch.dtype) -> None:
         super().__init__()
@@ -62,13 +62,17 @@ def unpack(model: Any, dtype: torch.dtype) -> None:
             bias = None if module.bias is None else module.bias.data
             model.set_submodule(name, UnpackedLinear(weight, bias))
     embedding = model.get_input_embeddings()
-    table = embedding.weight.data.to(torch.bfloat16)
     head = model.get_output_embeddings()
     tied = head is not None and head.weight.data_ptr() == embedding.weight.data_ptr()
-    model.set_input_embeddings(UnpackedEmbedding(table, dtype))
+    model.set_input_embeddings(UnpackedEmbedding(embedding.weight.data.to(torch.bfloat16), dtype))
     if head is not None:
-        weight = table if tied else head.weight.data.to(torch.bfloat16)
-        model.set_output_embeddings(UnpackedLinear(weight, None if head.bias is None else head.bias.data))
+        # In float32: bfloat16 logits near 20 come in steps of 0.125, too coarse for probabilities and close calls.
+        weight = (embedding if tied else head).weight.data.to(torch.bfloat16).to(dtype)
+        linear = nn.Linear(weight.shape[1], weight.shape[0], bias=head.bias is not None)
+        linear.weight = nn.Parameter(weight, requires_grad=False)
+        if head.bias is not None:
+            linear.bias = nn.Parameter(head.bias.data.to(dtype), requires_grad=False)
+        model.set_output_embeddings(linear)
 
 
 def _quant_state(module: Any) -> Any:

@@ -15,11 +15,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from training.data.decontaminate import Decontaminator
-from training.data.query_rewrite import generator
-from training.data.query_rewrite.contract import problem
-from training.data.query_rewrite.sources import Turn, read_cast
-from training.data.rows import Row, Split, count_by, write_rows
+from ..decontaminate import Decontaminator
+from ..rows import Row, Split, count_by, write_rows
+from . import generator
+from .contract import problem
+from .sources import Turn, read_cast
 
 DEV_SHARE_CAST = 0.5
 
@@ -78,9 +78,7 @@ def _distinct(rows: list[Row], drops: Counter[str]) -> list[Row]:
     return kept
 
 
-def _keep(
-    rows: list[Row], clean: Decontaminator, wanted: int, drops: Counter[str], hits: dict[str, int]
-) -> list[Row]:
+def _keep(rows: list[Row], clean: Decontaminator, wanted: int, drops: Counter[str], hits: dict[str, int]) -> list[Row]:
     """Rows that keep to the contract and touch no test set, at most `wanted`; the rest is counted."""
     good: list[Row] = []
     for row in rows:
@@ -96,12 +94,8 @@ def _keep(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--data", type=Path, default=os.environ.get("LORA_AGENT_DATA"), help="folder with the sets"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=os.environ.get("LORA_AGENT_DATA"), help="folder with the sets")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--train", type=int, default=3000, help="rows in train.jsonl.gz")

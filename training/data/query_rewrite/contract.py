@@ -7,7 +7,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from lora_agent.types import Message
-from training.data.rows import Row
+
+from ..rows import Row
 
 MAX_MESSAGES = 6
 """Five turns of history and the one to rewrite."""

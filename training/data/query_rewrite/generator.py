@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import random
 
-from training.data.query_rewrite.patterns import Filled, Pattern, fill_pattern, read_patterns
-from training.data.rows import Row, Split
+from ..rows import Row, Split
+from .patterns import Filled, Pattern, fill_pattern, read_patterns
 
 CASES = {
     "follow-up": 0.46,
@@ -111,8 +111,6 @@ def typed(text: str, rng: random.Random, *, lead: bool = True) -> str:
     elif roll < 0.22:
         text = text.lower().rstrip("?.")
     if lead and rng.random() < 0.10:
-        start = rng.choice(
-            [option for option in LEADS if not text.lower().startswith(option.lower().rstrip())]
-        )
+        start = rng.choice([option for option in LEADS if not text.lower().startswith(option.lower().rstrip())])
         text = start + (text[0].lower() + text[1:] if start.endswith((", ", "And ")) else text)
     return text

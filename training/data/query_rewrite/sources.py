@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from lora_agent.errors import ConfigError
-from training.data.query_rewrite.contract import MAX_MESSAGES, MAX_WORDS
-from training.data.retrieval.passages import best_place, content_words, window
+
+from ..retrieval.passages import best_place, content_words, window
+from .contract import MAX_MESSAGES, MAX_WORDS
 
 REPLY_WORDS = 50
 ARCHIVE = Path("rag-trec-cast") / "cast_topics.tar.xz"
@@ -73,9 +74,7 @@ def read_cast(data: Path, rng: random.Random) -> tuple[list[Turn], Counter[str]]
                 drops[f"{year}: repeated turn"] += 1
             else:
                 seen.add(key)
-                turn = Turn(
-                    year, topic, _history(exchanges[:index], exchange, rng), exchange.said, exchange.rewrite
-                )
+                turn = Turn(year, topic, _history(exchanges[:index], exchange, rng), exchange.said, exchange.rewrite)
                 reason = _problem(turn)
                 if reason is None:
                     turns.append(turn)
@@ -136,9 +135,7 @@ def _problem(turn: Turn) -> str | None:
     texts = [turn.said, turn.rewrite, *(text for _, text in turn.history)]
     if any(len(text.split()) > MAX_WORDS for text in texts):
         return "turn too long"
-    shown = {
-        _stem(word) for text in [turn.said, *(t for _, t in turn.history)] for word in content_words(text)
-    }
+    shown = {_stem(word) for text in [turn.said, *(t for _, t in turn.history)] for word in content_words(text)}
     missing = [word for word in content_words(turn.rewrite) if _stem(word) not in shown]
     if len(missing) > 1:
         return "rewrite needs words that the history does not show"

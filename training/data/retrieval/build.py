@@ -16,13 +16,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from training.data.decontaminate import Decontaminator
-from training.data.retrieval import generator
-from training.data.retrieval.contract import problem
-from training.data.retrieval.documents import Pool, make_row
-from training.data.retrieval.passages import Question
-from training.data.retrieval.sources import read
-from training.data.rows import Row, Split, count_by, write_rows
+from ..decontaminate import Decontaminator
+from ..rows import Row, Split, count_by, write_rows
+from . import generator
+from .contract import problem
+from .documents import Pool, make_row
+from .passages import Question
+from .sources import read
 
 SHARES: dict[Split, dict[str, float]] = {
     "train": {
@@ -133,12 +133,8 @@ def _summary(rows: list[Row]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--data", type=Path, default=os.environ.get("LORA_AGENT_DATA"), help="folder with the sets"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=os.environ.get("LORA_AGENT_DATA"), help="folder with the sets")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--train", type=int, default=5000, help="rows in train.jsonl.gz")

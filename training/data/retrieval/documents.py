@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from training.data.retrieval.passages import Question, best_place, contains_answer, window
-from training.data.retrieval.phrasing import ask
-from training.data.rows import Row, Split
+from ..rows import Row, Split
+from .passages import Question, best_place, contains_answer, window
+from .phrasing import ask
 
 MAX_WORDS = {1: 90, 2: 85, 3: 65, 4: 48}
 """Words of each document by how many there are: a prompt of about 400 tokens at most."""
@@ -50,9 +50,7 @@ class Pool:
             from sklearn.feature_extraction.text import TfidfVectorizer
 
             self._vectorizer = TfidfVectorizer(sublinear_tf=True, stop_words="english")
-            self._matrix = self._vectorizer.fit_transform(
-                [f"{title} {text}" for _, text, title in self._passages]
-            )
+            self._matrix = self._vectorizer.fit_transform([f"{title} {text}" for _, text, title in self._passages])
         text = f"{question.title or ''} {question.text} {question.passage}"
         scores = (self._matrix @ self._vectorizer.transform([text]).T).toarray().ravel()
         ranked = [int(i) for i in scores.argsort()[::-1][: count + 4]]
@@ -102,9 +100,7 @@ def make_row(
     )
 
 
-def _distractors(
-    question: Question, pool: Pool, rng: random.Random, count: int, hard: float
-) -> list[tuple[str, str]]:
+def _distractors(question: Question, pool: Pool, rng: random.Random, count: int, hard: float) -> list[tuple[str, str]]:
     near = pool.hard(question, rng)
     far = pool.easy(rng, 8)
     chosen: list[tuple[str, str]] = []
@@ -164,7 +160,5 @@ ID_STYLES: tuple[IdStyle, ...] = (
     lambda i, title, rng: f"{slug(title)}-{i + 1}",
     lambda i, title, rng: f"kb-{rng.randint(100, 999)}",
     lambda i, title, rng: f"p{rng.randint(1, 99)}",
-    lambda i, title, rng: (
-        f"{rng.choice(('faq', 'guide', 'notes', 'readme', 'page'))}.md#{rng.randint(0, 12)}"
-    ),
+    lambda i, title, rng: f"{rng.choice(('faq', 'guide', 'notes', 'readme', 'page'))}.md#{rng.randint(0, 12)}",
 )

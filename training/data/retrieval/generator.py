@@ -11,13 +11,14 @@ import random
 from dataclasses import dataclass, field
 
 from lora_agent.errors import ConfigError
-from training.data.retrieval.documents import lay_out
-from training.data.retrieval.kinds import BRACKETS, Fact, Kind, Wording, read_kinds
-from training.data.retrieval.layout import compose
-from training.data.retrieval.passages import content_words
-from training.data.retrieval.phrasing import ask, reword
-from training.data.retrieval.slots import fill
-from training.data.rows import Row, Split
+
+from ..rows import Row, Split
+from .documents import lay_out
+from .kinds import BRACKETS, Fact, Kind, Wording, read_kinds
+from .layout import compose
+from .passages import content_words
+from .phrasing import ask, reword
+from .slots import fill
 
 CASES = {
     "one": 0.26,  # the fact is in one document, others are about other things
@@ -94,9 +95,7 @@ def _row(kind: Kind, kinds: list[Kind], rng: random.Random, split: Split) -> Row
     gold = [document for document, page in zip(documents, pages, strict=True) if page in cited]
     values = lay_out(documents, rng)
     citations = [
-        value["id"]
-        for value, document in zip(values, documents, strict=True)
-        if any(document is g for g in gold)
+        value["id"] for value, document in zip(values, documents, strict=True) if any(document is g for g in gold)
     ]
     messages = [*_history(pages, asked, rng), {"role": "user", "content": question}]
     return Row(
@@ -212,6 +211,4 @@ def _history(pages: list[Page], asked: Stated, rng: random.Random) -> list[dict[
 def page_title(page: Page, rng: random.Random) -> str:
     bare = page.entity.removeprefix("the ")
     name = bare[:1].upper() + bare[1:]
-    return rng.choice(
-        (name, name, f"{name}: {page.kind.name.lower()}", page.facts[0].label if page.facts else name)
-    )
+    return rng.choice((name, name, f"{name}: {page.kind.name.lower()}", page.facts[0].label if page.facts else name))

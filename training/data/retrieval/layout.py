@@ -8,10 +8,10 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from training.data.retrieval.slots import fill
+from .slots import fill
 
 if TYPE_CHECKING:
-    from training.data.retrieval.generator import Page, Stated
+    from .generator import Page, Stated
 
 
 def compose(page: Page, rng: random.Random) -> str:
@@ -38,9 +38,7 @@ def compose(page: Page, rng: random.Random) -> str:
         bold = rng.random() < 0.4
         lines = [f"**{line.replace(': ', ':** ', 1)}" if bold else line for line in lines]
         return "\n\n".join([*heading, *opening, "\n".join(lines)])
-    return "\n\n".join(
-        [*heading, *opening, *(f"**{rng.choice(f.questions)}**\n{f.text}" for f in page.facts)]
-    )
+    return "\n\n".join([*heading, *opening, *(f"**{rng.choice(f.questions)}**\n{f.text}" for f in page.facts)])
 
 
 def _value(fact: Stated) -> str:

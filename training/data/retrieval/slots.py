@@ -60,9 +60,7 @@ def _price(rng: random.Random, argument: str) -> str:
     amount = rng.randint(low, high)
     cents = rng.choice(("", "", ".50", ".90", ".99", ".00")) if high < 300 else ""
     number = f"{amount:,}{cents}"
-    return rng.choice(
-        (f"${number}", f"${number}", f"€{number}", f"£{number}", f"{number} euros", f"{number} dollars")
-    )
+    return rng.choice((f"${number}", f"${number}", f"€{number}", f"£{number}", f"{number} euros", f"{number} dollars"))
 
 
 def _time(rng: random.Random, argument: str) -> str:
@@ -121,9 +119,7 @@ SAMPLERS: dict[str, Sampler] = {
     "day": lambda rng, argument: rng.choice(DAYS),
     "month": lambda rng, argument: rng.choice(MONTHS),
     "year": lambda rng, argument: str(rng.randint(*_low_high(argument, 1890, 2024))),
-    "percent": lambda rng, argument: (
-        f"{rng.randint(*_low_high(argument, 3, 50))}{rng.choice(('%', ' percent'))}"
-    ),
+    "percent": lambda rng, argument: f"{rng.randint(*_low_high(argument, 3, 50))}{rng.choice(('%', ' percent'))}",
     "model": lambda rng, argument: (
         f"{rng.choice('ABCDEGHKLMPRSTVXZ')}{rng.choice((10, 20, 45, 70, 100, 250, 300, 900))}"
     ),

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from lora_agent.errors import ConfigError
-from training.data.retrieval.passages import Question, best_place, content_words, word_count
+
+from .passages import Question, best_place, content_words, word_count
 
 MAX_ANSWER_WORDS = 12
 MAX_SENTENCE_WORDS = 22  # where the question asks how or why, a clause or sentence is the answer
@@ -157,9 +158,7 @@ def read_quac(data: Path) -> tuple[list[Question], Drops]:
                 break  # later turns lean on this one
             start = row["passage"].index(answer) if answer else best_place(row["passage"], text)
             questions.append(
-                Question(
-                    "quac", f"quac-{number}", text, row["passage"], answer, start, None, tuple(history[-2:])
-                )
+                Question("quac", f"quac-{number}", text, row["passage"], answer, start, None, tuple(history[-2:]))
             )
             history.append((text, answer or "The documents do not say."))
     return questions, drops
@@ -240,9 +239,7 @@ def read_pubmedqa(data: Path) -> tuple[list[Question], Drops]:
             drops["passage too long"] += 1
         else:
             questions.append(
-                Question(
-                    "pubmedqa", f"pubmed-{key}", row["QUESTION"], row["LONG_ANSWER"], row["final_decision"]
-                )
+                Question("pubmedqa", f"pubmed-{key}", row["QUESTION"], row["LONG_ANSWER"], row["final_decision"])
             )
     return questions, drops
 

@@ -106,9 +106,7 @@ def build(data: Path, seed: int, out: Path, train: int = 4000, dev: int = 800) -
     write_rows(out / "abstain.jsonl.gz", placed)
     report["splits"]["abstain"] = summary(placed)
     report["dropped"] = drops.report()
-    (out / "report.json").write_text(
-        json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return report
 
 
@@ -171,9 +169,7 @@ def summary(rows: list[Row]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder with the public sets (LORA_AGENT_DATA)"
-    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with the public sets (LORA_AGENT_DATA)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the rows and report.json")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--train", type=int, default=4000, help="training rows")
@@ -181,12 +177,7 @@ def main() -> None:
     args = parser.parse_args()
     report = build(args.data, args.seed, args.out, args.train, args.dev)
     print(
-        json.dumps(
-            {
-                name: {k: v for k, v in part.items() if k != "sources"}
-                for name, part in report["splits"].items()
-            }
-        )
+        json.dumps({name: {k: v for k, v in part.items() if k != "sources"} for name, part in report["splits"].items()})
     )
 
 

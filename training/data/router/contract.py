@@ -40,8 +40,6 @@ class Example:
         return self.turns[-1][1]
 
 
-def one_turn(
-    text: str, adapter: Adapter, source: str, split: Split = "train", domain: str | None = None
-) -> Example:
+def one_turn(text: str, adapter: Adapter, source: str, split: Split = "train", domain: str | None = None) -> Example:
     """A conversation of a single user turn."""
     return Example((("user", text),), adapter, source, f"{source}/{text.lower()}", split, domain)

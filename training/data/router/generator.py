@@ -96,9 +96,7 @@ def conversations(rng: random.Random, split: Split, count: int) -> Iterator[Exam
     about = threads(dev)
 
     def example(turns: Sequence[tuple[str, str]], adapter: Adapter, kind: str, group: str) -> Example:
-        typed: tuple[Turn, ...] = tuple(
-            ("user" if role == "user" else "assistant", text) for role, text in turns
-        )
+        typed: tuple[Turn, ...] = tuple(("user" if role == "user" else "assistant", text) for role, text in turns)
         return Example(typed, adapter, f"generator/{kind}", f"{kind}/{group}", split)
 
     for _ in range(count):
@@ -112,9 +110,7 @@ def conversations(rng: random.Random, split: Split, count: int) -> Iterator[Exam
         yield example([*start, ("user", follow)], "query_rewrite", "follow_up", question)
         yield example([*start, ("user", rng.choice(complete))], "retrieval", "new_topic", question)
         first, reply, then = rng.choice(DEV_FOLLOW_UPS if dev else FOLLOW_UPS)
-        yield example(
-            [("user", first), ("assistant", reply), ("user", then)], "tool_call", "tool_follow_up", first
-        )
+        yield example([("user", first), ("assistant", reply), ("user", then)], "tool_call", "tool_follow_up", first)
         first, reply, then = rng.choice(DEV_REACTIONS if dev else REACTIONS)
         yield example([("user", first), ("assistant", reply), ("user", then)], "base", "reaction", first)
 
@@ -177,9 +173,7 @@ def checks(rng: random.Random, split: Split, count: int) -> Iterator[Example]:
                 "{name}", rng.choice(("Tom", "Priya", "my boss"))
             )
             label: Adapter = "tool_call" if adapter == "tool_call" else "base"
-            yield one_turn(
-                filled, label, f"generator/quote_{adapter}", split, "mail" if label == "tool_call" else None
-            )
+            yield one_turn(filled, label, f"generator/quote_{adapter}", split, "mail" if label == "tool_call" else None)
 
 
 def unclear(rng: random.Random, count: int) -> list[Example]:

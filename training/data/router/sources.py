@@ -124,9 +124,7 @@ def seal_tools(data: Path) -> list[Example]:
     vague = re.compile(r"\b(information|details|learn|explain|tell me about|overview)\b", re.IGNORECASE)
     queries = (item["query"] for item in _jsonl(data / "tool-seal-tools/dev.jsonl.gz"))
     return [
-        one_turn(q, "tool_call", "seal_tools/tool")
-        for q in queries
-        if len(q.split()) <= 45 and not vague.search(q)
+        one_turn(q, "tool_call", "seal_tools/tool") for q in queries if len(q.split()) <= 45 and not vague.search(q)
     ]
 
 
@@ -145,11 +143,7 @@ def sgd(data: Path) -> list[Example]:
         for line in lines:
             item = json.loads(line)
             history, dialogue = item["history"], item["id"].rsplit("/", 1)[0]
-            if (
-                dialogue in seen
-                or len(history) > 3
-                or sum(len(turn["text"].split()) for turn in history) > 90
-            ):
+            if dialogue in seen or len(history) > 3 or sum(len(turn["text"].split()) for turn in history) > 90:
                 continue
             seen.add(dialogue)
             turns: tuple[Turn, ...] = tuple(
@@ -167,9 +161,7 @@ def metatool(data: Path) -> list[Example]:
     wants = re.compile(
         r"\b(current|latest|book|find|search|convert|check|weather|price|near|recommend)\b", re.IGNORECASE
     )
-    return [
-        one_turn(i["query"], "tool_call", "metatool/tool", "dev") for i in items if wants.search(i["query"])
-    ]
+    return [one_turn(i["query"], "tool_call", "metatool/tool", "dev") for i in items if wants.search(i["query"])]
 
 
 _BANKING_POLICY = {
@@ -189,9 +181,7 @@ def questions(data: Path) -> list[Example]:
     ]
     for number, item in enumerate(_jsonl(data / "rag-boolq/boolq_combined.jsonl.gz")):
         text = item["question"] + ("?" if number % 2 else "")
-        rows.append(
-            one_turn(text[:1].upper() + text[1:] if number % 3 == 0 else text, "retrieval", "boolq/retrieval")
-        )
+        rows.append(one_turn(text[:1].upper() + text[1:] if number % 3 == 0 else text, "retrieval", "boolq/retrieval"))
     with open_text(data / "rag-squad2-devhalf/dev-v2.0.json.gz") as handle:
         for article in json.load(handle)["data"]:
             for paragraph in article["paragraphs"]:
@@ -210,9 +200,7 @@ def cast(data: Path) -> list[Example]:
     """TREC CAsT turns after the first: a raw utterance that its human rewrite changed needs rewriting, one
     that was left as it is goes to the documents. 2019 and 2020 train, 2021 and 2022 for development."""
     with tarfile.open(data / "rag-trec-cast/cast_topics.tar.xz") as archive:
-        files = {
-            m.name: f.read().decode("utf-8") for m in archive if m.isfile() and (f := archive.extractfile(m))
-        }
+        files = {m.name: f.read().decode("utf-8") for m in archive if m.isfile() and (f := archive.extractfile(m))}
     rewrites: dict[str, str] = {}
     for name, text in files.items():
         if name.endswith(".tsv"):
@@ -231,23 +219,17 @@ def cast(data: Path) -> list[Example]:
     return rows
 
 
-def _cast_topic(
-    topic: dict[str, Any], rewrites: dict[str, str], source: str, split: Split
-) -> Iterator[Example]:
+def _cast_topic(topic: dict[str, Any], rewrites: dict[str, str], source: str, split: Split) -> Iterator[Example]:
     history: list[Turn] = []
     for turn in topic["turn"]:
         raw = str(turn.get("raw_utterance") or turn.get("utterance") or "").strip()
-        rewrite = turn.get("manual_rewritten_utterance") or rewrites.get(
-            f"{topic['number']}_{turn['number']}"
-        )
+        rewrite = turn.get("manual_rewritten_utterance") or rewrites.get(f"{topic['number']}_{turn['number']}")
         if raw and rewrite and history:
             changed = _words(raw) != _words(str(rewrite))
             adapter = "query_rewrite" if changed else "retrieval"
             turns = (*history[-4:], ("user", raw))
             group = f"cast/{source}/{topic['number']}"
-            yield Example(
-                turns, "query_rewrite" if changed else "retrieval", f"{source}/{adapter}", group, split
-            )
+            yield Example(turns, "query_rewrite" if changed else "retrieval", f"{source}/{adapter}", group, split)
         answer = str(turn.get("passage") or turn.get("response") or "")
         history.append(("user", raw))
         if answer:

@@ -87,9 +87,7 @@ def build(data: Path, seed: int, out: Path, train: int = 8000, dev: int = 600) -
     few = [
         row
         for split, shares, total in settings
-        for row in thin(
-            (r for r in rows if r.split == split and id(r) not in gone), shares, total, rng, drops
-        )
+        for row in thin((r for r in rows if r.split == split and id(r) not in gone), shares, total, rng, drops)
     ]
     kept = usable(few, _identity, Decontaminator.from_data(data), drops)
     report: dict[str, Any] = {"seed": seed, "splits": {}}
@@ -99,9 +97,7 @@ def build(data: Path, seed: int, out: Path, train: int = 8000, dev: int = 600) -
         write_rows(out / f"{split}.jsonl.gz", chosen)
         report["splits"][split] = {**summary(chosen), "short": short}
     report["dropped"] = drops.report()
-    (out / "report.json").write_text(
-        json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return report
 
 
@@ -130,12 +126,8 @@ def summary(rows: list[Row]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder with the public sets (LORA_AGENT_DATA)"
-    )
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder for train.jsonl.gz, dev.jsonl.gz, report.json"
-    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with the public sets (LORA_AGENT_DATA)")
+    parser.add_argument("--out", type=Path, required=True, help="folder for train.jsonl.gz, dev.jsonl.gz, report.json")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--train", type=int, default=8000, help="training rows")
     parser.add_argument("--dev", type=int, default=600, help="development rows")
@@ -143,10 +135,7 @@ def main() -> None:
     report = build(args.data, args.seed, args.out, args.train, args.dev)
     print(
         json.dumps(
-            {
-                name: {k: part[k] for k in ("rows", "verdicts", "short")}
-                for name, part in report["splits"].items()
-            }
+            {name: {k: part[k] for k in ("rows", "verdicts", "short")} for name, part in report["splits"].items()}
         )
     )
 

@@ -39,11 +39,7 @@ def safety_row(
     """A row from (role, text) turns; an empty list of categories means safe."""
     target = turns[-1][0]
     unknown = sorted(set(categories) - set(CATEGORIES))
-    if (
-        unknown
-        or target not in ("user", "assistant", "tool")
-        or (injection and "jailbreak" not in categories)
-    ):
+    if unknown or target not in ("user", "assistant", "tool") or (injection and "jailbreak" not in categories):
         raise ConfigError(
             f"not a safety row: target {target!r}, categories {categories!r}, injection {injection!r}",
             hint=f"known categories are {', '.join(CATEGORIES)}; an injection needs 'jailbreak'",

@@ -47,10 +47,7 @@ def _held_out(line: str) -> bool:
 def harmful_lines(split: Split) -> list[tuple[str, str]]:
     """(category, line) of the intents of a split."""
     return [
-        (name, line)
-        for name, table in HARMFUL.items()
-        for line in lines(table)
-        if _held_out(line) == (split == "dev")
+        (name, line) for name, table in HARMFUL.items() for line in lines(table) if _held_out(line) == (split == "dev")
     ]
 
 
@@ -99,9 +96,7 @@ def requests(rng: random.Random, split: Split, count: int) -> Iterator[Row]:
         yield safety_row([("user", text)], ordered(categories), source, f"intent/{line}", split=split)
         family, line = rng.choice(good)
         group = f"lookalike/{line}"
-        yield safety_row(
-            [("user", say(line, rng, dev))], [], f"generator/lookalike/{family}", group, split=split
-        )
+        yield safety_row([("user", say(line, rng, dev))], [], f"generator/lookalike/{family}", group, split=split)
         family, text = ordinary_request(rng, split)
         group = f"ordinary/{family}"
         yield safety_row([("user", say(text, rng, dev))], [], "generator/ordinary", group, split=split)
@@ -124,13 +119,9 @@ def replies(rng: random.Random, split: Split, count: int) -> Iterator[Row]:
         filled = _grouped(line, rng)
         ask, wish, group = say(filled, rng, dev), said_back(filled[1:]), f"intent/{line}"
         answer = reply(rng.choice(("compliant", "helpful")), wish, rng, dev)
-        yield safety_row(
-            [("user", ask), ("assistant", answer)], [name], "generator/reply_unsafe", group, split=split
-        )
+        yield safety_row([("user", ask), ("assistant", answer)], [name], "generator/reply_unsafe", group, split=split)
         kind, source = (
-            ("refusal", "generator/reply_refusal")
-            if rng.random() < 0.4
-            else ("helpful", "generator/reply_safe")
+            ("refusal", "generator/reply_refusal") if rng.random() < 0.4 else ("helpful", "generator/reply_safe")
         )
         if kind == "helpful":
             line = rng.choice(good)[1]
@@ -172,9 +163,7 @@ def tool_results(passages: list[str], rng: random.Random, split: Split, count: i
             }
         text = fill(Scene(scene.kind, scene.request, result, scene.filler), None, rng)
         group = f"tool/{split}/{scene.kind}"
-        yield safety_row(
-            [("user", scene.request), ("tool", text)], [], "generator/tool_clean", group, split=split
-        )
+        yield safety_row([("user", scene.request), ("tool", text)], [], "generator/tool_clean", group, split=split)
 
         if number % 12 == 0:
             name, line = rng.choice(statements)

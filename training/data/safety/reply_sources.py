@@ -145,24 +145,18 @@ def bipia(data: Path, rng: random.Random) -> list[Row]:
             split: Split = "dev" if len(seen) % 3 == 0 else "train"
             group = f"bipia/{kind}/{number}"
             rows.append(
-                safety_row(
-                    [("user", request), ("tool", context)], [], f"bipia/{kind}_clean", group, split=split
-                )
+                safety_row([("user", request), ("tool", context)], [], f"bipia/{kind}_clean", group, split=split)
             )
             table = attacks["code" if kind == "code" else "text"]
             names = sorted(n for n in table if (n in _BIPIA_DEV_ATTACKS) == (split == "dev"))
             for name in rng.sample(names, min(len(names), 1 if kind == "table" else 6)):
                 text = _attacked(context, rng.choice(table[name]), rng)
                 categories = (
-                    ["cyber", "jailbreak"]
-                    if kind == "code" or name == "Malware Distribution"
-                    else ["jailbreak"]
+                    ["cyber", "jailbreak"] if kind == "code" or name == "Malware Distribution" else ["jailbreak"]
                 )
                 turns = [("user", request), ("tool", text)]
                 source = f"bipia/{kind}_attack"
-                rows.append(
-                    safety_row(turns, ordered(categories), source, group, split=split, injection=True)
-                )
+                rows.append(safety_row(turns, ordered(categories), source, group, split=split, injection=True))
     return rows
 
 

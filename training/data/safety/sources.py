@@ -192,9 +192,7 @@ def jsonl(path: Path) -> Iterator[dict[str, Any]]:
 
 def everyday(data: Path) -> list[Row]:
     """Requests to home assistants, banks and search engines: safe by what those sets are."""
-    rows = [
-        user_row(item["text"], [], "everyday/hwu64") for item in jsonl(data / "tool-hwu64/hwu64.jsonl.gz")
-    ]
+    rows = [user_row(item["text"], [], "everyday/hwu64") for item in jsonl(data / "tool-hwu64/hwu64.jsonl.gz")]
     for split, name, source in (
         ("train", "train", "everyday/snips"),
         ("dev", "validate", "everyday/snips_validate"),
@@ -208,17 +206,14 @@ def everyday(data: Path) -> list[Row]:
         texts = [item["text"].strip() for item in csv.DictReader(io.StringIO(lines.read()))]
     rows += [user_row(text, [], "everyday/banking77", "dev") for text in texts]
     rows += [
-        user_row(item["question"], [], "everyday/nq")
-        for item in jsonl(data / "rag-nq-oracle/nq-open-oracle.jsonl.gz")
+        user_row(item["question"], [], "everyday/nq") for item in jsonl(data / "rag-nq-oracle/nq-open-oracle.jsonl.gz")
     ]
     for item in jsonl(data / "rag-boolq/boolq_combined.jsonl.gz"):
         rows.append(user_row(item["question"] + "?", [], "everyday/boolq"))
     with open_text(data / "rag-squad2-devhalf/dev-v2.0.json.gz") as handle:
         for article in json.load(handle)["data"]:
             for paragraph in article["paragraphs"]:
-                rows += [
-                    user_row(qa["question"], [], "everyday/squad2", "dev") for qa in paragraph["qas"][:2]
-                ]
+                rows += [user_row(qa["question"], [], "everyday/squad2", "dev") for qa in paragraph["qas"][:2]]
     return rows
 
 

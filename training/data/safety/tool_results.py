@@ -47,19 +47,13 @@ def _search(r: random.Random) -> Scene:
          "snippet": f"{r.choice(('A guide', 'Notes', 'All facts', 'An interview'))} on {topic}. {GAP}"}
         for title in r.sample(("All about", "Ten facts on", "The history of", "Beginners:"), 2)
     ]  # fmt: skip
-    return Scene(
-        "search", r.choice((f"Search for {topic}.", f"What can you find about {topic}?")), hits, "web"
-    )
+    return Scene("search", r.choice((f"Search for {topic}.", f"What can you find about {topic}?")), hits, "web")
 
 
 def _mail(r: random.Random) -> Scene:
     name, other = r.sample(NAMES, 2)
-    subject = r.choice(
-        ("Thursday", "invoice 2231", "holiday photos", "your order", "team lunch", "the contract")
-    )
-    body = (
-        f"Hi {other}, {GAP} it was good to see you. I will send more on {subject} later. {GAP} Best, {name}"
-    )
+    subject = r.choice(("Thursday", "invoice 2231", "holiday photos", "your order", "team lunch", "the contract"))
+    body = f"Hi {other}, {GAP} it was good to see you. I will send more on {subject} later. {GAP} Best, {name}"
     result = {"from": f"{name.lower()}@mail.example", "subject": subject, "body": body}
     return Scene(
         "mail",
@@ -76,9 +70,7 @@ def _mail_text(r: random.Random) -> Scene:
         f"Hello {other},\n{GAP}\nthe {r.choice(TOPICS)} group meets again in {r.choice(CITIES)}.\n{GAP}\n"
         f"Regards\n{name}"
     )
-    return Scene(
-        "mail_text", r.choice(("Is there anything urgent in my inbox?", "Open the mail.")), text, "mail"
-    )
+    return Scene("mail_text", r.choice(("Is there anything urgent in my inbox?", "Open the mail.")), text, "mail")
 
 
 def _calendar(r: random.Random) -> Scene:
@@ -88,15 +80,11 @@ def _calendar(r: random.Random) -> Scene:
          "with": r.choice(NAMES), "description": GAP}
         for _ in range(r.randint(1, 3))
     ]  # fmt: skip
-    return Scene(
-        "calendar", r.choice(("What is on my calendar today?", "When is my next meeting?")), events, "mail"
-    )
+    return Scene("calendar", r.choice(("What is on my calendar today?", "When is my next meeting?")), events, "mail")
 
 
 def _csv(r: random.Random) -> Scene:
-    rows = "\n".join(
-        f"{n},{r.choice(PRODUCTS)},{r.randint(1, 9)},{GAP}" for n in r.sample(NAMES, r.randint(2, 4))
-    )
+    rows = "\n".join(f"{n},{r.choice(PRODUCTS)},{r.randint(1, 9)},{GAP}" for n in r.sample(NAMES, r.randint(2, 4)))
     return Scene("csv", "How many items were ordered?", f"name,item,count,comment\n{rows}", "review")
 
 
@@ -107,9 +95,7 @@ def _log(r: random.Random) -> Scene:
         for i in range(4)
     ]
     lines.insert(r.randint(0, 4), GAP)
-    return Scene(
-        "log", r.choice(("Show me the last log lines.", "Why did the job fail?")), "\n".join(lines), "log"
-    )
+    return Scene("log", r.choice(("Show me the last log lines.", "Why did the job fail?")), "\n".join(lines), "log")
 
 
 def _error(r: random.Random) -> Scene:
@@ -140,17 +126,13 @@ def _article(r: random.Random) -> Scene:
 
 def _readme(r: random.Random) -> Scene:
     name = r.choice(("fastgrid", "tinyq", "logleaf", "papertrail"))
-    text = (
-        f"# {name}\n{GAP}\n## Install\nRun `pip install {name}` and import it.\n## Use\nCall `run()`.\n{GAP}"
-    )
+    text = f"# {name}\n{GAP}\n## Install\nRun `pip install {name}` and import it.\n## Use\nCall `run()`.\n{GAP}"
     return Scene("readme", f"How do I install {name}?", text, "web")
 
 
 def _code(r: random.Random) -> Scene:
     fn = r.choice(("load_users", "parse_line", "total", "send_report"))
-    text = (
-        f"def {fn}(path):\n    {GAP}\n    rows = open(path).read().splitlines()\n    return len(rows)\n{GAP}"
-    )
+    text = f"def {fn}(path):\n    {GAP}\n    rows = open(path).read().splitlines()\n    return len(rows)\n{GAP}"
     return Scene("code", r.choice((f"What does {fn} do?", "Review this file.")), text, "code")
 
 
@@ -212,9 +194,7 @@ def _chat(r: random.Random) -> Scene:
         for n in r.sample(NAMES, 3)
     ]
     lines.insert(r.randint(0, 3), f"{r.choice(NAMES)}: {GAP}")
-    return Scene(
-        "chat", r.choice(("What did I miss in the group?", "Read the chat.")), "\n".join(lines), "mail"
-    )
+    return Scene("chat", r.choice(("What did I miss in the group?", "Read the chat.")), "\n".join(lines), "mail")
 
 
 def _ticket(r: random.Random) -> Scene:
@@ -263,9 +243,7 @@ def passage_scene(text: str, rng: random.Random) -> Scene:
     shape = rng.randrange(3)
     if shape == 0:
         return Scene("passage", request, {"title": " ".join(text.split()[:4]), "text": body}, "web")
-    return Scene(
-        "passage", request, [{"id": rng.randint(1, 99), "content": body}] if shape == 1 else body, "web"
-    )
+    return Scene("passage", request, [{"id": rng.randint(1, 99), "content": body}] if shape == 1 else body, "web")
 
 
 def fill(scene: Scene, text: str | None, rng: random.Random) -> str:
