@@ -99,8 +99,8 @@ def test_a_batch_with_shared_prefixes_equals_its_rows_alone(model: Any) -> None:
     assert batch.rest_ids.shape[1] > 0
     together, tokens = loss(model, batch)
     alone = [loss(model, make_batch([row])) for row in chosen]
-    mean = sum(float(v) * n for v, n in alone) / tokens
-    assert abs(float(together) - mean) < 1e-5
+    mean = sum(v.item() * n for v, n in alone) / tokens
+    assert abs(together.item() - mean) < 1e-5
 
 
 def test_the_context_is_the_bare_bases(model: Any) -> None:
@@ -108,7 +108,7 @@ def test_the_context_is_the_bare_bases(model: Any) -> None:
     row = rows(2)[0]
     split, _ = loss(model, make_batch([row]))
     adapted, _ = loss(model, make_batch([row]), adapt_context=True)
-    assert abs(float(split) - float(adapted)) > 1e-4
+    assert abs(split.item() - adapted.item()) > 1e-4
 
 
 def test_every_row_is_seen_once_and_groups_stay_together() -> None:

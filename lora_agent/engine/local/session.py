@@ -126,8 +126,15 @@ class LocalSession:
         with self._engine.lock:
             package = self._engine.package(adapter)
             if self.tools and "tools" not in package.input_schema.get("properties", {}):
-                options = {"max_tokens": max_tokens, "deadline": deadline, "cancel": cancel}
-                return self._without_tools().run(adapter, temperature=temperature, seed=seed, **options, **inputs)
+                return self._without_tools().run(
+                    adapter,
+                    max_tokens=max_tokens,
+                    deadline=deadline,
+                    cancel=cancel,
+                    temperature=temperature,
+                    seed=seed,
+                    **inputs,
+                )
             tools, inputs = self._inputs(package, inputs)
             options = DecodeOptions(
                 max_tokens or package.spec.prompt.max_new_tokens, deadline, cancel, temperature, 1.0, seed
