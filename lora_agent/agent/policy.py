@@ -36,9 +36,9 @@ class Policy(Boundary):
     that a tool reads would otherwise be giving the model orders. Documents are the user's own and
     not checked; what is answered from them is (guard_output)."""
 
-    block_threshold: float = Field(default=0.5, ge=0.0, le=1.0)
-    """The guard blocks at this probability of unsafe or above. The score is calibrated, so 0.5 is the guard's
-    own verdict; lower it to block more."""
+    block_threshold: float = Field(default=0.6, ge=0.0, le=1.0)
+    """The guard blocks at this probability of unsafe or above. The score is calibrated on few rows (see the card of
+    `safety`); at 0.5 it blocked ordinary questions. Lower it to block more."""
 
     injection_action: Literal["withhold"] = "withhold"
     """Tool output that the guard flags is replaced by a notice: no model and no answer sees the text."""

@@ -123,3 +123,6 @@ def _set_compute_dtype(model: Any, dtype: torch.dtype) -> None:
         if hasattr(module, "compute_dtype") and hasattr(module, "compute_type_is_set"):
             module.compute_dtype = dtype
             module.compute_type_is_set = True
+    for parameter in model.parameters():
+        if parameter.is_floating_point():  # embedding and norms; packed 4-bit weights are integers
+            parameter.data = parameter.data.to(dtype)
