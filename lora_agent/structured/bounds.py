@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from lora_agent.structured.closing import close_objects
 from lora_agent.structured.composition import ELSEWHERE, UNIONS, Context, rewrite
 from lora_agent.structured.document import Document
-from lora_agent.structured.lower import ANNOTATIONS, lower
+from lora_agent.structured.lower import lower
 from lora_agent.structured.recursion import unroll
-from lora_agent.structured.walk import DEFINITIONS, LISTS, MAPS, Place, pointer_of
+from lora_agent.structured.walk import ANNOTATIONS, DEFINITIONS, LISTS, MAPS, Place, pointer_of
 from lora_agent.types import JsonSchema
 
 MAX_INTEGER = 2**53 - 1

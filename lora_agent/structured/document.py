@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
 from lora_agent.structured.faults import keyword_error
-from lora_agent.structured.walk import Place, children, descend, is_schema, pointer_of, replace_children
+from lora_agent.structured.walk import ANNOTATIONS, Place, children, descend, is_schema, pointer_of, replace_children
 from lora_agent.types import JsonSchema
 
 _IDENTITY = frozenset("$schema $id $anchor $dynamicAnchor $defs definitions $vocabulary x-guidance".split())
@@ -159,6 +159,8 @@ class _Reader:
                 return {"$ref": reference}
         kept = {k: v for k, v in node.items() if k not in _IDENTITY and not (k == "id" and isinstance(v, str))}
         if reference is not None:
+            # A description beside a recursive $ref is common, and llguidance refuses any keyword there.
+            kept = {keyword: value for keyword, value in kept.items() if keyword not in ANNOTATIONS}
             kept["$ref"] = reference
         out = replace_children(kept, lambda child, relative: self._rewrite(child, place + relative, base))
         return _modern(out)

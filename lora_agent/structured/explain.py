@@ -15,8 +15,8 @@ from lora_agent.structured.document import Document
 from lora_agent.structured.faults import Note, SchemaKeywordError, keyword_error
 from lora_agent.structured.grammar import json_grammar, refusal
 from lora_agent.structured.locate import locate, overlapping
-from lora_agent.structured.lower import ANNOTATIONS, CHECKED_AFTER, lower
-from lora_agent.structured.walk import descend, pointer_of
+from lora_agent.structured.lower import CHECKED_AFTER, lower
+from lora_agent.structured.walk import ANNOTATIONS, descend, pointer_of
 from lora_agent.types import JsonSchema
 
 ASSERTIONS = frozenset(

@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from lora_agent.errors import SchemaError
 from lora_agent.structured.bounds import Bound
 from lora_agent.structured.faults import Note
 from lora_agent.structured.vocabulary import Vocabulary
@@ -44,6 +45,35 @@ class Grammar:
         from lora_agent.structured.constraint import Constraint
 
         return Constraint(self.matcher.deep_copy(), self.vocabulary)
+
+    def tokens_of(self, text: str) -> list[int]:
+        """`text` in the tokens that a decode under this grammar writes, for training targets.
+
+        Not always the tokenizer's own: where bytes are forced, llguidance tokenizes those alone, and the next
+        bytes could have merged differently (`"}}` is `"` `}}`, but `"}},` is `"}` `},` in SmolLM2).
+        """
+        constraint = self.start()
+        rest = text.encode()
+        while rest:
+            for token in constraint.forced() or [self._longest(constraint, rest)]:
+                piece = self.vocabulary.tokens.decode_bytes([token])
+                if not rest.startswith(piece):
+                    raise SchemaError(f"text {text!r:.200} does not fit the grammar", hint="Validate it first.")
+                constraint.advance(token)
+                rest = rest[len(piece) :]
+        return list(constraint.tokens)
+
+    def _longest(self, constraint: Constraint, rest: bytes) -> int:
+        """The next token of `rest`: the tokenizer's own where the grammar takes it, else the longest that fits."""
+        own = self.vocabulary.tokens.tokenize_bytes(rest)[0]
+        allowed = constraint.allowed()
+        if own in allowed:
+            return own
+        pieces = {token: self.vocabulary.tokens.decode_bytes([token]) for token in allowed}
+        fitting = [token for token, piece in pieces.items() if piece and rest.startswith(piece)]
+        if not fitting:
+            raise SchemaError(f"{rest.decode(errors="replace")!r:.100} does not fit the grammar", hint="Validate it first.")
+        return max(fitting, key=lambda token: len(pieces[token]))
 
     def validate(self, text: str) -> Validation:
         """Check a finished text against the schema as it was given."""

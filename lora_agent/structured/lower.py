@@ -13,7 +13,7 @@ import jsonschema
 
 from lora_agent.structured.document import Document
 from lora_agent.structured.faults import Note
-from lora_agent.structured.walk import Place, pointer_of, replace_children
+from lora_agent.structured.walk import ANNOTATIONS, Place, pointer_of, replace_children
 
 CHECKED_AFTER: dict[str, str] = {
     "not": "a value that must not occur cannot be masked",
@@ -33,11 +33,6 @@ CHECKED_AFTER: dict[str, str] = {
 _TRUE_IS_NOTHING = frozenset("propertyNames unevaluatedProperties unevaluatedItems".split())
 FORMATS = frozenset("date-time time date duration email hostname ipv4 ipv6 uuid uri unknown".split())
 """String formats that llguidance turns into a grammar."""
-
-ANNOTATIONS = frozenset(
-    "title description default examples deprecated readOnly writeOnly $comment contentEncoding "
-    "contentMediaType contentSchema discriminator nullable example".split()
-)
 
 
 def lower(document: Document) -> tuple[Document, list[Note]]:

@@ -15,6 +15,11 @@ SINGLE = frozenset(
 )
 LISTS = frozenset("allOf anyOf oneOf prefixItems items".split())
 MAPS = frozenset("properties patternProperties dependentSchemas dependencies".split())
+ANNOTATIONS = frozenset(
+    "title description default examples deprecated readOnly writeOnly $comment contentEncoding "
+    "contentMediaType contentSchema discriminator nullable example".split()
+)
+"""Keywords that say nothing about which values fit."""
 DEFINITIONS = frozenset(("$defs", "definitions"))
 
 Place = tuple[str, ...]

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from lora_agent.errors import ConfigError, EngineError
+from lora_agent.errors import ConfigError, EngineError, SchemaError
 from lora_agent.structured import Vocabulary, compile_choice, compile_schema
+from lora_agent.types import compact_json
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]}
 
@@ -99,6 +100,30 @@ def test_rollback_and_copy(vocabulary: Vocabulary) -> None:
     assert branch.tokens == ()
     with pytest.raises(EngineError, match="cannot take back 3 of 2"):
         constraint.rollback(3)
+
+
+@pytest.mark.parametrize(
+    "value", [[{"u": {"unit": "c"}}, {"u": {"unit": "f"}}], [], [{"u": {"unit": "free text 東京 😀", "n": 3}}]]
+)
+def test_training_targets_in_the_tokens_of_the_decode(value: Any, vocabulary: Vocabulary) -> None:
+    unit = {"anyOf": [{"enum": ["c", "f"]}, {"type": "string", "minLength": 3}]}
+    inner = {"type": "object", "properties": {"unit": unit, "n": {"type": "integer"}}, "required": ["unit"]}
+    item = {"type": "object", "properties": {"u": inner}, "required": ["u"]}
+    grammar = compile_schema({"type": "array", "items": item}, vocabulary)
+    tokens = grammar.tokens_of(compact_json(value))
+    assert vocabulary.decode(tokens) == compact_json(value)
+    constraint = grammar.start()
+    for token in tokens:
+        forced = constraint.forced()
+        assert not forced or forced[0] == token
+        constraint.advance(token)
+    assert constraint.can_stop
+
+
+def test_text_outside_the_grammar_has_no_tokens(vocabulary: Vocabulary) -> None:
+    for text in ('{"b":true}', "[]", '{"a":true}}'):
+        with pytest.raises(SchemaError, match="does not fit the grammar"):
+            compile_schema(SCHEMA, vocabulary).tokens_of(text)
 
 
 def test_forced_tokens_are_those_of_the_tokenizer(vocabulary: Vocabulary) -> None:
