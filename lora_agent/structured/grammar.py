@@ -72,7 +72,8 @@ class Grammar:
         pieces = {token: self.vocabulary.tokens.decode_bytes([token]) for token in allowed}
         fitting = [token for token, piece in pieces.items() if piece and rest.startswith(piece)]
         if not fitting:
-            raise SchemaError(f"{rest.decode(errors="replace")!r:.100} does not fit the grammar", hint="Validate it first.")
+            text = rest.decode(errors="replace")
+            raise SchemaError(f"{text!r:.100} does not fit the grammar", hint="Validate it first.")
         return max(fitting, key=lambda token: len(pieces[token]))
 
     def validate(self, text: str) -> Validation:
