@@ -36,7 +36,7 @@ from lora_agent.registry import (
 from .card import card
 from .data.origins import describe, digest
 from .data.rows import Row
-from .encode import encode
+from .encode import TargetSpelling, encode
 from .recipe import Recipe
 from .stages import Run, prompt_spec
 from .validate.run import calibration, report, run_system
@@ -55,7 +55,7 @@ def build_package(run: Run, base: BaseModel, rows: Sequence[Row], dev: Sequence[
     manifest = _manifest(run, base, sources, _draft_fingerprint(), GateRecord(passed=False), Calibration())
     package = _write(run, draft, spec, manifest, sources, {})
     engine = LocalEngine(base, Registry.discover([draft], search=False), allow_ungated=True)
-    fingerprint = make_fingerprint(engine, package, dev)
+    fingerprint = make_fingerprint(engine, package, dev, run.spelling(base))
     manifest = manifest.model_copy(update={"fingerprint": fingerprint})
     package = _write(run, draft, spec, manifest, sources, {})
     engine = _reopen(engine, draft)
@@ -129,10 +129,12 @@ def make_spec(run: Run, base: BaseModel) -> AdapterSpec:
     )
 
 
-def make_fingerprint(engine: LocalEngine, package: AdapterPackage, dev: Sequence[Row]) -> Fingerprint:
+def make_fingerprint(
+    engine: LocalEngine, package: AdapterPackage, dev: Sequence[Row], spell: TargetSpelling
+) -> Fingerprint:
     """Canary: a short development row of our own generator, read as a whole; the first target tokens are scored."""
     own = [row for row in dev if row.source.startswith("generator")] or list(dev)
-    encoded = [encode(engine.base.renderer, package.spec.prompt, row) for row in own[:200]]
+    encoded = [encode(engine.base.renderer, package.spec.prompt, row, spell) for row in own[:200]]
     row = min(encoded, key=lambda e: (len(e) < 40, len(e)))
     ids = [*row.context, *row.suffix, *row.target][-512:]
     first = len(ids) - len(row.target)

@@ -44,10 +44,11 @@ class Fit(_Strict):
     rank: int = Field(16, ge=1, le=256)
     """16 on every linear layer of a 135M base is 9.8 MB in bfloat16, under the 12 MB that a package may weigh."""
     alpha: int = Field(32, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    """10x the rate of full fine-tuning, scaled up for a hidden size of 576 (5e-4 * (2000/576)^0.78 = 1.3e-3)."""
-    batch_rows: int = Field(16, ge=1)
-    """LoRA loses quality above 32."""
+    learning_rate: float = Field(1.5e-3, gt=0)
+    """10x the rate of full fine-tuning, scaled up for a hidden size of 576 (5e-4 * (2000/576)^0.78 = 1.3e-3). After 640
+    rows of query_rewrite the development loss was 0.559 at 1e-3 and 0.545 at 2e-3 (decision 004)."""
+    batch_rows: int = Field(8, ge=1)
+    """Runs of a thousand rows need steps more than they need smooth gradients; LoRA loses quality above 32."""
     epochs: int = Field(1, ge=1)
     max_rows: int | None = Field(None, ge=1)
     """Rows per epoch at most, taken in the shuffled order."""

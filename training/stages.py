@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lora_agent.errors import BatchLineError, ConfigError
 from lora_agent.registry import PromptSpec, sha256_file
@@ -16,6 +16,11 @@ from lora_agent.render import ChatRenderer
 
 from .data.rows import Row, open_text, read_rows
 from .recipe import Recipe, read_recipe
+
+if TYPE_CHECKING:
+    from lora_agent.engine.local.base import BaseModel
+
+    from .encode import TargetSpelling
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,13 @@ class Run:
         groups = list(dict.fromkeys(row.group for row in train))
         held = set(groups[len(groups) - max(1, len(groups) // 10) :])
         return [r for r in train if r.group not in held], [r for r in train if r.group in held]
+
+    def spelling(self, base: BaseModel) -> TargetSpelling:
+        """How this adapter's targets are written on `base`."""
+        from .encode import TargetSpelling
+
+        budget = self.recipe.prompt.max_new_tokens
+        return TargetSpelling(base.renderer, base.vocabulary, self.recipe.output, self.schema("output"), budget)
 
     def write(self, name: str, report: dict[str, Any]) -> None:
         path = self.folder / name
@@ -104,7 +116,7 @@ def fit(run: Run) -> dict[str, Any]:
     base = load_frozen(run.recipe.base)
     shape = prompt_spec(run.recipe, base.renderer)
     rows, _ = run.rows()
-    encoded, dropped = encode_all(base.renderer, shape, rows, run.recipe.fit.max_tokens)
+    encoded, dropped = encode_all(base.renderer, shape, rows, run.spelling(base), run.recipe.fit.max_tokens)
     model = add_adapter(base, run.recipe)
     progress = train(model, encoded, run.recipe.fit, run.folder)
     save_adapter(model, run.weights, run.recipe, base.renderer.tokens(shape.invocation))

@@ -123,8 +123,3 @@ def _reread(renderer: ChatRenderer, shape: PromptShape, messages: Sequence[Messa
         half = shape.reread_tokens // 2
         ids = ids[:half] + ids[len(ids) - (shape.reread_tokens - half) :]
     return ids
-
-
-def target(renderer: ChatRenderer, output: Any) -> list[int]:
-    """What the adapter must write: compact JSON and the token that ends the turn."""
-    return [*renderer.tokens(compact_json(output)), renderer.stop_token_ids[0]]

@@ -86,7 +86,7 @@ class Constraint:
         import torch
 
         bits = _octets().index_select(0, self.mask().view(torch.uint8).int()).view(-1)
-        return [int(token) for token in torch.nonzero(bits).view(-1)]
+        return list(torch.nonzero(bits).view(-1).tolist())
 
     def forced(self) -> list[int]:
         """Tokens that are the only way on, in the tokenizer's own spelling; [] where there is a choice."""
@@ -98,7 +98,7 @@ class Constraint:
         """Take one token."""
         if self.stopped:
             raise EngineError(f"token {token!r} comes after the stop token", hint="End the decode at the stop token.")
-        if not 0 <= token < self.vocabulary.size or not self._takes(token):
+        if not 0 <= token < self.vocabulary.size or not self.takes(token):
             text = self.vocabulary.decode(self._tokens[-20:])
             raise EngineError(
                 f"token {token!r} is not allowed after {text!r}", hint="Choose among the tokens of mask()."
@@ -110,7 +110,8 @@ class Constraint:
             self._raise_on_error()
         self._tokens.append(token)
 
-    def _takes(self, token: int) -> bool:
+    def takes(self, token: int) -> bool:
+        """Whether `token` may come next."""
         if token == self.vocabulary.stop_token_id:
             return self.can_stop
         return self._matcher.validate_tokens([token]) == 1

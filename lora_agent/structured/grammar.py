@@ -66,10 +66,9 @@ class Grammar:
     def _longest(self, constraint: Constraint, rest: bytes) -> int:
         """The next token of `rest`: the tokenizer's own where the grammar takes it, else the longest that fits."""
         own = self.vocabulary.tokens.tokenize_bytes(rest)[0]
-        allowed = constraint.allowed()
-        if own in allowed:
+        if constraint.takes(own):
             return own
-        pieces = {token: self.vocabulary.tokens.decode_bytes([token]) for token in allowed}
+        pieces = {token: self.vocabulary.tokens.decode_bytes([token]) for token in constraint.allowed()}
         fitting = [token for token, piece in pieces.items() if piece and rest.startswith(piece)]
         if not fitting:
             text = rest.decode(errors="replace")

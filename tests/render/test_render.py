@@ -10,7 +10,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from lora_agent.errors import AdapterInputError, ToolError
-from lora_agent.render import ChatRenderer, input_messages, read_documents, read_messages, read_tools, suffix, target
+from lora_agent.render import ChatRenderer, input_messages, read_documents, read_messages, read_tools, suffix
 from lora_agent.render.tools import tool_text
 from lora_agent.types import Tool
 
@@ -104,12 +104,6 @@ def test_a_long_turn_is_cut_in_the_middle(renderer: ChatRenderer) -> None:
     assert len(ids) < long - 100
     assert "alpha" in text(renderer, ids)
     assert "omega" in text(renderer, ids)
-
-
-def test_the_target_ends_with_the_stop_token(renderer: ChatRenderer) -> None:
-    ids = target(renderer, {"calls": [], "é": "日本"})
-    assert text(renderer, ids) == '{"calls":[],"é":"日本"}<|im_end|>'
-    assert ids[-1] == renderer.stop_token_ids[0] == renderer.tokenizer.eos_token_id
 
 
 def test_documents_and_free_inputs(renderer: ChatRenderer) -> None:

@@ -12,7 +12,7 @@ import torch
 from lora_agent.registry import read_peft_config
 from training.encode import Encoded
 from training.fit.batches import IGNORE, epoch, make_batch
-from training.fit.forward import loss
+from training.fit.forward import loss, use_packed_attention
 from training.fit.loop import train
 from training.fit.trainable import add_adapter, load_frozen, save_adapter
 from training.recipe import Fit, Recipe
@@ -58,6 +58,7 @@ def model(base_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> An
     for name, parameter in made.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
+    use_packed_attention(made)
     return made
 
 
@@ -68,9 +69,11 @@ def whole_pass(model: Any, row: Encoded, *, alora: bool) -> torch.Tensor:
     labels[:, : len(row.context) + len(row.suffix)] = IGNORE
     config = model.peft_config["default"]
     config.alora_invocation_tokens = list(INVOCATION) if alora else None
+    model.get_base_model().set_attn_implementation("sdpa")
     offsets = [ids.shape[1] - len(row.context)] if alora else None
     extra = {"alora_offsets": offsets} if alora else {}
     out = model(input_ids=ids, labels=labels, **extra)
+    use_packed_attention(model)
     return torch.as_tensor(out.loss)
 
 
@@ -95,8 +98,9 @@ def test_the_plain_pass_equals_peft(model: Any) -> None:
 def test_a_batch_with_shared_prefixes_equals_its_rows_alone(model: Any) -> None:
     chosen = rows(6)
     batch = make_batch(chosen)
-    assert len(batch.prefix_ids) == 3
-    assert batch.rest_ids.shape[1] > 0
+    assert len(batch.context) == 2
+    assert len(batch.context[0].layout.queries) == 3
+    assert batch.context[0].ids.numel() + batch.context[1].ids.numel() < sum(len(row.context) for row in chosen)
     together, tokens = loss(model, batch)
     alone = [loss(model, make_batch([row])) for row in chosen]
     mean = sum(v.item() * n for v, n in alone) / tokens

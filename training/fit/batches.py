@@ -1,7 +1,9 @@
-"""Batches of encoded rows. Rows of one group that begin alike (same tools, same documents) are read once.
+"""Batches of encoded rows without padding: every token is computed once, only attention sees rows.
 
-A batch is three segments of right-padded ids: prefixes (one line per distinct prefix), the rest of each row's
-context, and its suffix with the target. Knows nothing of models.
+A batch is read in passes (`Pass`): the contexts' shared beginnings, the rest of each context, and what the adapter
+reads and writes. A pass is one packed sequence; its `layout` says which keys, of this and earlier passes, each
+segment attends to. Rows of one group that begin alike (same tools) share the keys of that beginning. Knows nothing
+of models.
 """
 
 from __future__ import annotations
@@ -22,21 +24,91 @@ _MIN_SHARED = 24
 
 
 @dataclass(frozen=True)
+class Layout:
+    """How the N packed queries of one pass meet the K packed keys known so far, for S segments."""
+
+    queries: Tensor  # (S, Q) bool: True where a segment has a token; row-major it enumerates the packed queries
+    keys: Tensor  # (S, L) positions of each segment's keys among the K packed keys, 0 where padded
+    mask: Tensor  # (S, 1, Q, L) bool: causal, without padding
+
+
+@dataclass(frozen=True)
+class Pass:
+    ids: Tensor  # (1, N)
+    positions: Tensor  # (1, N) in each row's own count
+    layout: Layout
+
+
+@dataclass(frozen=True)
 class Batch:
-    """B rows over G distinct prefixes. `*_ids` are 0 where `*_mask` is False. labels: IGNORE but on the target."""
+    """One or two passes over the contexts and one over what follows the invocation."""
 
-    prefix_ids: Tensor  # (G, P)
-    prefix_mask: Tensor
-    owner: Tensor  # (B,) index of each row's prefix
-    rest_ids: Tensor  # (B, R), R may be 0
-    rest_mask: Tensor
-    adapted_ids: Tensor  # (B, S)
-    adapted_mask: Tensor
-    labels: Tensor  # (B, S), already shifted: labels[:, i] is the token after adapted_ids[:, i]
+    context: tuple[Pass, ...]
+    adapted: Pass
+    labels: Tensor  # (N,) of `adapted`, already shifted: labels[i] is the token after ids[0, i], or IGNORE
+    rows: int
 
-    @property
-    def rows(self) -> int:
-        return len(self.owner)
+
+@dataclass
+class _Line:
+    """A segment under construction: the packed keys before it, and its own ids."""
+
+    before: list[int]
+    ids: Sequence[int]
+
+
+def make_batch(rows: Sequence[Encoded]) -> Batch:
+    """`rows` of one group must be neighbours."""
+    prefixes: list[_Line] = []
+    rests: list[_Line] = []
+    owner: list[int] = []
+    for _, members in groupby(rows, key=lambda r: r.group):
+        group = list(members)
+        length = shared_prefix(group)
+        if length:
+            prefixes.append(_Line([], group[0].context[:length]))
+        for row in group:
+            if not length:
+                prefixes.append(_Line([], row.context))
+            owner.append(len(prefixes) - 1)
+            rests.append(_Line([], row.context[length:] if length else ()))
+    first, known = _pack(prefixes, 0)
+    contexts = [first]
+    for rest, index in zip(rests, owner, strict=True):
+        rest.before = list(prefixes[index].before)
+    if any(rest.ids for rest in rests):
+        second, known = _pack(rests, known)
+        contexts.append(second)
+    tails = [_Line(list(rest.before), (*row.suffix, *row.target[:-1])) for rest, row in zip(rests, rows, strict=True)]
+    adapted, _ = _pack(tails, known)
+    labels = [t for row in rows for t in ((IGNORE,) * (len(row.suffix) - 1) + row.target)]
+    return Batch(tuple(contexts), adapted, torch.tensor(labels), len(rows))
+
+
+def _pack(lines: Sequence[_Line], known: int) -> tuple[Pass, int]:
+    """One pass over all lines, whose keys get the packed positions from `known` on; each line's `before` is extended
+    by its own keys. Lines without ids take no part."""
+    filled = [line for line in lines if line.ids]
+    queries = max(len(line.ids) for line in filled)
+    length = max(len(line.before) + len(line.ids) for line in filled)
+    ids: list[int] = []
+    positions: list[int] = []
+    query_mask = torch.zeros(len(filled), queries, dtype=torch.bool)
+    keys = torch.zeros(len(filled), length, dtype=torch.long)
+    mask = torch.zeros(len(filled), 1, queries, length, dtype=torch.bool)
+    for i, line in enumerate(filled):
+        start, count = len(line.before), len(line.ids)
+        ids += line.ids
+        positions += range(start, start + count)
+        line.before += range(known, known + count)
+        known += count
+        query_mask[i, :count] = True
+        keys[i, : start + count] = torch.tensor(line.before)
+        mask[i, 0, :count, :start] = True
+        mask[i, 0, :count, start : start + count] = torch.ones(count, count, dtype=torch.bool).tril()
+        mask[i, 0, count:, 0] = True  # a padded query must see something: a softmax over nothing is NaN
+    made = Pass(torch.tensor([ids]), torch.tensor([positions]), Layout(query_mask, keys, mask))
+    return made, known
 
 
 def shared_prefix(rows: Sequence[Encoded]) -> int:
@@ -46,43 +118,6 @@ def shared_prefix(rows: Sequence[Encoded]) -> int:
     first, last = min(r.context for r in rows), max(r.context for r in rows)
     length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
     return length if length >= _MIN_SHARED else 0
-
-
-def make_batch(rows: Sequence[Encoded]) -> Batch:
-    """`rows` of one group must be neighbours."""
-    prefixes: list[tuple[int, ...]] = []
-    rests: list[tuple[int, ...]] = []
-    owner: list[int] = []
-    for _, members in groupby(rows, key=lambda r: r.group):
-        group = list(members)
-        length = shared_prefix(group)
-        if length:
-            prefixes.append(group[0].context[:length])
-        for row in group:
-            if not length:
-                prefixes.append(row.context)
-            owner.append(len(prefixes) - 1)
-            rests.append(row.context[length:] if length else ())
-    adapted = [row.suffix + row.target[:-1] for row in rows]
-    labels = [(IGNORE,) * (len(row.suffix) - 1) + row.target for row in rows]
-    prefix_ids, prefix_mask = _pad(prefixes)
-    rest_ids, rest_mask = _pad(rests)
-    adapted_ids, adapted_mask = _pad(adapted)
-    label_ids, label_mask = _pad(labels)
-    label_ids[~label_mask] = IGNORE
-    return Batch(
-        prefix_ids, prefix_mask, torch.tensor(owner), rest_ids, rest_mask, adapted_ids, adapted_mask, label_ids
-    )
-
-
-def _pad(lines: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    width = max(map(len, lines))
-    ids = torch.zeros(len(lines), width, dtype=torch.long)
-    mask = torch.zeros(len(lines), width, dtype=torch.bool)
-    for i, line in enumerate(lines):
-        ids[i, : len(line)] = torch.tensor(line, dtype=torch.long)
-        mask[i, : len(line)] = True
-    return ids, mask
 
 
 def epoch(rows: Sequence[Encoded], batch_rows: int, seed: int, max_rows: int | None = None) -> Iterator[list[Encoded]]:
@@ -99,20 +134,20 @@ def epoch(rows: Sequence[Encoded], batch_rows: int, seed: int, max_rows: int | N
             total += len(group)
         groups = cut
     batches: list[list[Encoded]] = []
-    window = 16 * batch_rows  # rows sorted by length at a time: little padding, still well mixed
+    window = 16 * batch_rows  # rows sorted by length at a time: attention pads little, still well mixed
     pool: list[list[Encoded]] = []
     for group in [*groups, []]:
         if group:
             pool.append(group)
         if not group or sum(map(len, pool)) >= window:
             pool.sort(key=lambda g: max(map(len, g)))
-            batches += _pack(pool, batch_rows)
+            batches += _fill(pool, batch_rows)
             pool = []
     rng.shuffle(batches)
     yield from batches
 
 
-def _pack(groups: list[list[Encoded]], batch_rows: int) -> list[list[Encoded]]:
+def _fill(groups: list[list[Encoded]], batch_rows: int) -> list[list[Encoded]]:
     batches: list[list[Encoded]] = []
     current: list[Encoded] = []
     for group in groups:

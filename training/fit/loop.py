@@ -20,7 +20,7 @@ import torch
 from ..encode import Encoded
 from ..recipe import Fit
 from .batches import epoch, make_batch
-from .forward import loss
+from .forward import loss, use_packed_attention
 
 
 @dataclass
@@ -54,6 +54,7 @@ def train(
     state = folder / "state.pt"
     progress = _resume(state, parameters, optimizer)
     total = sum(len(b) for b in batches)
+    use_packed_attention(model)
     model.train()
     for step in range(progress.step, len(batches)):
         started = time.monotonic()

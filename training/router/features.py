@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from lora_agent.engine.local.base import BaseModel
 from lora_agent.engine.local.prefix_cache import common_length
@@ -22,7 +23,6 @@ from lora_agent.types import compact_json
 
 from ..data.rows import Row
 from ..encode import Encoded
-from ..fit.batches import make_batch
 
 
 def extract(base: BaseModel, rows: Sequence[Row], block: int = 16) -> Tensor:
@@ -74,13 +74,13 @@ def _group(base: BaseModel, runner: Runner, group: Sequence[tuple[Encoded, int]]
     if shared:
         decoder(input_ids=torch.tensor([group[0][0].context[:shared]]), past_key_values=cache)
         cache.batch_select_indices(torch.zeros(len(group), dtype=torch.long))
-    rests = [Encoded(row.context[shared:], (0,), (0,), "") for row, _ in group]
-    batch = make_batch([Encoded(r.context, r.suffix, r.target, str(i)) for i, r in enumerate(rests)])
-    mask = torch.cat([torch.ones(len(group), shared, dtype=torch.bool), batch.prefix_mask], 1)
+    rests = [row.context[shared:] for row, _ in group]
+    ids = pad_sequence([torch.tensor(rest) for rest in rests], batch_first=True)
+    own = pad_sequence([torch.ones(len(rest), dtype=torch.long) for rest in rests], batch_first=True)
     hidden = decoder(
-        input_ids=batch.prefix_ids,
-        attention_mask=mask.long(),
-        position_ids=(batch.prefix_mask.long().cumsum(1) - 1).clamp(min=0) + shared,
+        input_ids=ids,
+        attention_mask=torch.cat([own.new_ones(len(group), shared), own], 1),
+        position_ids=(own.cumsum(1) - 1).clamp(min=0) + shared,
         past_key_values=cache,
         output_hidden_states=True,
     ).hidden_states

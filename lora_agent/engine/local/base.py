@@ -15,6 +15,7 @@ from lora_agent.engine.local.device import Choice, choose
 from lora_agent.engine.local.unpacked import unpack
 from lora_agent.registry import BaseIdentity
 from lora_agent.render import ChatRenderer
+from lora_agent.structured import Vocabulary
 
 
 @dataclass
@@ -75,6 +76,11 @@ class BaseModel:
     def context_limit(self) -> int:
         """Tokens that the model reads at most."""
         return int(self.model.config.max_position_embeddings)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens that grammars speak about."""
+        return Vocabulary(self.tokenizer, self.renderer.stop_token_ids[0], int(self.model.config.vocab_size))
 
     @cached_property
     def identity(self) -> BaseIdentity:

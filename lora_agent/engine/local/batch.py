@@ -71,7 +71,8 @@ def _prepare(
         check_input(package, inputs)
         messages, tools = input_messages(inputs), read_tools(inputs.get("tools"))
         own = options or DecodeOptions(package.spec.prompt.max_new_tokens)
-        grammar = output_grammar(package, inputs, tools, engine.vocabulary, own.max_tokens)
+        kind, schema = package.spec.output, package.output_schema
+        grammar = output_grammar(kind, schema, inputs, tools, engine.vocabulary, own.max_tokens)
         context = renderer.context(messages, tools)
         documents = read_documents(inputs.get("documents"))
         context += renderer.documents(documents) if documents else []

@@ -31,12 +31,17 @@ def check_input(package: AdapterPackage, inputs: Mapping[str, Any]) -> None:
 
 
 def output_grammar(
-    package: AdapterPackage, inputs: Mapping[str, Any], tools: Sequence[Tool], vocabulary: Vocabulary, max_tokens: int
+    output: str,
+    schema: JsonSchema,
+    inputs: Mapping[str, Any],
+    tools: Sequence[Tool],
+    vocabulary: Vocabulary,
+    max_tokens: int,
 ) -> Grammar:
-    """The grammar of one call. Raises SchemaError for a tool whose parameters cannot be honoured."""
-    if package.spec.output == "tool_calls":
-        return compile_schema(calls_schema(tools), vocabulary, budget_tokens=max_tokens)
-    return compile_schema(resolve_output(package.output_schema, inputs), vocabulary, budget_tokens=max_tokens)
+    """The grammar of one call: for `output` "tool_calls" from the tools, otherwise from the adapter's output schema.
+    Training spells its targets with it. Raises SchemaError for a tool whose parameters cannot be honoured."""
+    full = calls_schema(tools) if output == "tool_calls" else resolve_output(schema, inputs)
+    return compile_schema(full, vocabulary, budget_tokens=max_tokens)
 
 
 def resolve_output(schema: JsonSchema, inputs: Mapping[str, Any]) -> JsonSchema:

@@ -23,7 +23,7 @@ from lora_agent.engine.local.session import LocalSession
 from lora_agent.errors import ModelOutputError, TruncatedOutputError, UnknownAdapterError
 from lora_agent.registry import AdapterPackage, Registry, check_base, check_fingerprint, check_gate, read_tensors
 from lora_agent.render import input_messages, read_messages, read_tools
-from lora_agent.structured import Vocabulary, schema_of
+from lora_agent.structured import schema_of
 from lora_agent.types import Message, Result, Tool
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class LocalEngine:
         self.bank = AdapterBank(base.model, slots=slots, dtype=base.choice.dtype, device=base.device)
         self.runner = Runner(base.model, base.device)
         self.prefixes = PrefixCache()
-        self.vocabulary = Vocabulary(base.tokenizer, base.renderer.stop_token_ids[0], int(base.model.config.vocab_size))
+        self.vocabulary = base.vocabulary
         self._proven: set[str] = set()
 
     @classmethod

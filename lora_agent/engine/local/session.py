@@ -139,7 +139,8 @@ class LocalSession:
             options = DecodeOptions(
                 max_tokens or package.spec.prompt.max_new_tokens, deadline, cancel, temperature, 1.0, seed
             )
-            grammar = output_grammar(package, inputs, tools, self._engine.vocabulary, options.max_tokens)
+            kind, schema = package.spec.output, package.output_schema
+            grammar = output_grammar(kind, schema, inputs, tools, self._engine.vocabulary, options.max_tokens)
             row = self._row(grammar, options)
             usage = self._decode(package, tools, inputs, row)
             completion = row.completion(self._engine.base.tokenizer, usage.read, usage.reused)

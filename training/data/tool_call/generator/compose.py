@@ -21,7 +21,7 @@ from .phrasing import Ask, Noise, ask, join, speak
 from .spec import Domain, Function
 from .unrelated import unrelated
 
-SINGLE_TOOL_SHARE = 0.42
+SINGLE_TOOL_SHARE = 0.3
 LIST_CHARACTERS = (900, 900, 900, 1500)
 """Upper bound of a tool list as JSON; 900 characters are about 260 tokens."""
 TRIES = 30
@@ -55,7 +55,7 @@ class Composer:
         self._number = 0
 
     def groups(self) -> Iterator[list[Row]]:
-        """Endless groups of up to four rows."""
+        """Endless groups of up to six rows."""
         while True:
             self._number += 1
             yield self._group(f"generator/{self._split}/{self._number:05}")
@@ -75,11 +75,12 @@ class Composer:
         base = "single" if len(offered.offers) == 1 else "multiple"
         kinds = [base, base]
         if base == "single":
-            kinds += [rng.choices(("parallel", base), (50, 50))[0], rng.choices(("none", base), (45, 55))[0]]
+            kinds += ["parallel", rng.choices(("parallel", base), (50, 50))[0]]
+            kinds += [rng.choices(("none", base), (55, 45))[0]]
         else:
-            kinds += [rng.choices(("parallel", "parallel-multiple", base), (36, 54, 10))[0]]
-            kinds += [rng.choices(("none", base), (62, 38))[0]]
-        wanted: list[Function | None] = [first, None, None, None]
+            kinds += [base, "parallel-multiple", rng.choices(("parallel-multiple", "parallel"), (50, 50))[0]]
+            kinds += [rng.choices(("none", base), (75, 25))[0]]
+        wanted: list[Function | None] = [first] + [None] * (len(kinds) - 1)
         rows: list[Row] = []
         for kind, function in zip(kinds, wanted, strict=True):
             row = self._row(kind, offered, function, name)

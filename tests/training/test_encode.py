@@ -1,0 +1,74 @@
+"""Rows as token ids: targets in the spelling of the constrained decode, rows that do not fit named and dropped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lora_agent.engine.local.base import BaseModel, load_base
+from lora_agent.engine.local.contract import output_grammar
+from lora_agent.render import read_tools
+from lora_agent.types import compact_json
+from training.data.rows import Row
+from training.encode import TargetSpelling, encode_all
+from training.recipe import Prompt, Recipe
+from training.stages import prompt_spec
+
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "set_light",
+        "description": "Switch a light.",
+        "parameters": {
+            "type": "object",
+            "properties": {"room": {"type": "string"}, "state": {"enum": ["on", "off"]}, "level": {"type": "integer"}},
+            "required": ["room", "state"],
+        },
+    },
+}
+
+
+@pytest.fixture
+def base(base_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> BaseModel:
+    monkeypatch.setenv("LORA_AGENT_HOME", str(tmp_path / "home"))
+    return load_base(str(base_dir))
+
+
+def row(*calls: dict[str, Any]) -> Row:
+    messages = [{"role": "user", "content": "Light, please."}]
+    return Row({"messages": messages, "tools": [TOOL]}, {"calls": list(calls)}, "generator", "g")
+
+
+CALLS = [
+    {"name": "set_light", "arguments": {"room": "hall", "state": "on"}},
+    {"name": "set_light", "arguments": {"room": "é 日本", "state": "off", "level": 30}},
+]
+
+
+@pytest.mark.parametrize("calls", [[], CALLS[:1], CALLS])
+def test_targets_are_what_a_decode_of_them_writes(base: BaseModel, calls: list[dict[str, Any]]) -> None:
+    spell = TargetSpelling(base.renderer, base.vocabulary, "tool_calls", {}, 128)
+    ids = spell(row(*calls))
+    assert base.tokenizer.decode(ids[:-1]) == compact_json({"calls": calls})
+    assert ids[-1] == base.renderer.stop_token_ids[0]
+    constraint = output_grammar("tool_calls", {}, {}, read_tools([TOOL]), base.vocabulary, 128).start()
+    for token in ids[:-1]:
+        forced = constraint.forced()
+        assert not forced or forced[0] == token
+        constraint.advance(token)
+    assert constraint.can_stop
+
+
+def test_a_row_that_its_own_contract_forbids_is_dropped_and_counted(base: BaseModel) -> None:
+    spell = TargetSpelling(base.renderer, base.vocabulary, "tool_calls", {}, 128)
+    made = {"name": "lights", "description": "d", "data": {"train": "t"}, "input_schema": "i", "output_schema": "o"}
+    shape = prompt_spec(Recipe.model_validate({**made, "prompt": Prompt()}), base.renderer)
+    wrong = row({"name": "set_light", "arguments": {"room": "hall", "state": "dim"}})
+    kept, dropped = encode_all(base.renderer, shape, [row(CALLS[0]), wrong, row()], spell, 1024)
+    assert len(kept) == 2
+    assert sum(dropped.values()) == 1
+    assert "does not fit its schema" in next(iter(dropped))
+    kept, dropped = encode_all(base.renderer, shape, [row(CALLS[0])], spell, 20)
+    assert (kept, dict(dropped)) == ([], {"too long": 1})
