@@ -85,7 +85,10 @@ def measure(runs: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         "4 adapters in one batch": lambda: engine.call_batch(_calls(same=False)),
         "1 adapter 4 times in one batch": lambda: engine.call_batch(_calls(same=True)),
     }
-    rows = [_time(name, part, runs) for name, part in parts.items()]
+    rows = []
+    for number, (name, part) in enumerate(parts.items(), start=1):
+        print(f"{number}/{len(parts)} {name}", file=sys.stderr, flush=True)
+        rows.append(_time(name, part, runs))
     facts["resident memory at most, MiB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     return rows, facts
 

@@ -130,7 +130,7 @@ def test_draw_takes_shares_and_says_what_fell_short() -> None:
 
 @pytest.mark.skipif("LORA_AGENT_DATA" not in os.environ, reason="needs the public sets (LORA_AGENT_DATA)")
 def test_a_small_build_holds_every_adapter_and_separates_the_splits(tmp_path: Path) -> None:
-    report = build(Path(os.environ["LORA_AGENT_DATA"]), 0, tmp_path, train=400, dev=200)
+    report = build(Path(os.environ["LORA_AGENT_DATA"]), tmp_path, 0, train=400, dev=200)
     parts = {name: read_rows(tmp_path / f"{name}.jsonl.gz") for name in ("train", "dev", "abstain")}
     for rows in parts.values():
         for row in rows:

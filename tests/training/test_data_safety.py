@@ -152,7 +152,7 @@ def test_voices_carry_the_request() -> None:
 
 @pytest.mark.skipif("LORA_AGENT_DATA" not in os.environ, reason="needs the public sets (LORA_AGENT_DATA)")
 def test_a_small_build_keeps_the_contract_and_separates_the_splits(tmp_path: Path) -> None:
-    report = build(Path(os.environ["LORA_AGENT_DATA"]), 0, tmp_path, train=400, dev=100)
+    report = build(Path(os.environ["LORA_AGENT_DATA"]), tmp_path, 0, train=400, dev=100)
     train, dev = (read_rows(tmp_path / f"{split}.jsonl.gz") for split in ("train", "dev"))
     for row in [*train, *dev]:
         check_contract(row)

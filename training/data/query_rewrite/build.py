@@ -1,4 +1,4 @@
-"""Build the `query_rewrite` rows: `python -m training.data.query_rewrite.build --data FOLDER --out FOLDER`.
+"""Build the `query_rewrite` rows: `python -m training.data query_rewrite`.
 
 Takes the TREC CAsT topics and the generator, splits by topic and pattern, checks every row against the
 contract, drops what touches a public test set, and writes train.jsonl.gz, dev.jsonl.gz and report.json. Same
@@ -7,9 +7,7 @@ data and seed, same bytes.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import random
 from collections import Counter
 from pathlib import Path
@@ -24,7 +22,7 @@ from .sources import Turn, read_cast
 DEV_SHARE_CAST = 0.5
 
 
-def build(data: Path, out: Path, seed: int, train: int, dev: int) -> dict[str, Any]:
+def build(data: Path, out: Path, seed: int, train: int = 3000, dev: int = 250) -> dict[str, Any]:
     """Write both splits and the report; returns the report."""
     turns, left_out = read_cast(data, random.Random(f"{seed}/cast"))
     drops: Counter[str] = Counter({f"cast {reason}": count for reason, count in left_out.items()})
@@ -91,20 +89,3 @@ def _keep(rows: list[Row], clean: Decontaminator, wanted: int, drops: Counter[st
     for source, count in count_by(dropped).items():
         hits[source] = hits.get(source, 0) + count
     return kept[:wanted]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=os.environ.get("LORA_AGENT_DATA"), help="folder with the sets")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--train", type=int, default=3000, help="rows in train.jsonl.gz")
-    parser.add_argument("--dev", type=int, default=250, help="rows in dev.jsonl.gz")
-    args = parser.parse_args()
-    if args.data is None:
-        parser.error("no data folder: pass --data FOLDER or set LORA_AGENT_DATA")
-    print(json.dumps(build(args.data, args.out, args.seed, args.train, args.dev), indent=2))
-
-
-if __name__ == "__main__":
-    main()

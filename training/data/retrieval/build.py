@@ -1,4 +1,4 @@
-"""Build the `retrieval` rows: `python -m training.data.retrieval.build --data FOLDER --out FOLDER`.
+"""Build the `retrieval` rows: `python -m training.data retrieval`.
 
 Reads the public sets and the generator, mixes documents, splits by article and document kind, checks
 every row against the contract, drops what touches a public test set, and writes train.jsonl.gz,
@@ -7,9 +7,7 @@ dev.jsonl.gz and report.json. Same data and seed, same bytes.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import random
 import zlib
 from collections import Counter
@@ -45,7 +43,7 @@ SQUAD_FAMILY = ("squad2", "xquad", "disflqa")
 DEV_PERCENT = 12
 
 
-def build(data: Path, out: Path, seed: int, train: int, dev: int) -> dict[str, Any]:
+def build(data: Path, out: Path, seed: int, train: int = 5000, dev: int = 400) -> dict[str, Any]:
     """Write both splits and the report; returns the report."""
     questions, drops = read(data)
     sides = split_questions(questions)
@@ -130,20 +128,3 @@ def _summary(rows: list[Row]) -> dict[str, Any]:
         "documents": dict(sorted(Counter(len(row.input["documents"]) for row in rows).items())),
         "source": count_by(rows),
     }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=os.environ.get("LORA_AGENT_DATA"), help="folder with the sets")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--train", type=int, default=5000, help="rows in train.jsonl.gz")
-    parser.add_argument("--dev", type=int, default=400, help="rows in dev.jsonl.gz")
-    args = parser.parse_args()
-    if args.data is None:
-        parser.error("no data folder: pass --data FOLDER or set LORA_AGENT_DATA")
-    print(json.dumps(build(args.data, args.out, args.seed, args.train, args.dev), indent=2))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Build the router's rows: `python -m training.data.router.build --help`.
+"""Build the router's rows: `python -m training.data router`.
 
 Writes train.jsonl.gz, dev.jsonl.gz, abstain.jsonl.gz (unclear inputs for calibration, never trained on) and
 report.json. Rows come in blocks that share one tool list, so that a trainer reads that prefix once.
@@ -6,7 +6,6 @@ report.json. Rows come in blocks that share one tool list, so that a trainer rea
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 from collections import Counter
@@ -72,7 +71,7 @@ def candidates(data: Path, train: int, dev: int, rng: random.Random) -> list[Exa
     return [row for row in rows if 0 < len(row.last.split()) <= LONGEST]
 
 
-def build(data: Path, seed: int, out: Path, train: int = 4000, dev: int = 800) -> dict[str, Any]:
+def build(data: Path, out: Path, seed: int, train: int = 4000, dev: int = 800) -> dict[str, Any]:
     """Write the set under `out` and return the report."""
     rng = random.Random(seed)
     drops = Drops()
@@ -165,21 +164,3 @@ def summary(rows: list[Row]) -> dict[str, Any]:
         "with_history": sum(len(row.input["messages"]) > 1 for row in rows),
         "sources": dict(sorted(Counter(row.source for row in rows).items())),
     }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with the public sets (LORA_AGENT_DATA)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the rows and report.json")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--train", type=int, default=4000, help="training rows")
-    parser.add_argument("--dev", type=int, default=800, help="development rows")
-    args = parser.parse_args()
-    report = build(args.data, args.seed, args.out, args.train, args.dev)
-    print(
-        json.dumps({name: {k: v for k, v in part.items() if k != "sources"} for name, part in report["splits"].items()})
-    )
-
-
-if __name__ == "__main__":
-    main()

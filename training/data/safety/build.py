@@ -1,4 +1,4 @@
-"""Build the safety adapter's training and development rows: `python -m training.data.safety.build --help`.
+"""Build the safety adapter's training and development rows: `python -m training.data safety`.
 
 Reads the public sets from a data folder, adds our generator's rows, drops repetitions and test-set texts,
 draws the shares below and writes train.jsonl.gz, dev.jsonl.gz and report.json. Everything follows from the
@@ -7,7 +7,6 @@ seed.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 from collections import Counter
@@ -72,7 +71,7 @@ def candidates(data: Path, train: int, dev: int, rng: random.Random) -> list[Row
     return rows
 
 
-def build(data: Path, seed: int, out: Path, train: int = 8000, dev: int = 600) -> dict[str, Any]:
+def build(data: Path, out: Path, seed: int, train: int = 8000, dev: int = 600) -> dict[str, Any]:
     """Write the set under `out` and return the report."""
     rng = random.Random(seed)
     drops = Drops()
@@ -122,23 +121,3 @@ def summary(rows: list[Row]) -> dict[str, Any]:
         "categories": dict(sorted(harms.items())),
         "sources": dict(sorted(Counter(row.source for row in rows).items())),
     }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with the public sets (LORA_AGENT_DATA)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for train.jsonl.gz, dev.jsonl.gz, report.json")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--train", type=int, default=8000, help="training rows")
-    parser.add_argument("--dev", type=int, default=600, help="development rows")
-    args = parser.parse_args()
-    report = build(args.data, args.seed, args.out, args.train, args.dev)
-    print(
-        json.dumps(
-            {name: {k: part[k] for k in ("rows", "verdicts", "short")} for name, part in report["splits"].items()}
-        )
-    )
-
-
-if __name__ == "__main__":
-    main()

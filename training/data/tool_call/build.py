@@ -1,6 +1,6 @@
 """Builds the tool_call set: mixes all sources by share, filters, and writes train, dev and a report.
 
-    python -m training.data.tool_call.build --data $LORA_AGENT_DATA --out runs/data/tool_call --seed 0
+    python -m training.data tool_call
 
 Every row passes the same gates: its target validates against its tools, it is short enough for a small
 model, it is no duplicate, and no text of it is in a public test set. What is dropped is counted by source and
@@ -10,10 +10,7 @@ share one tool list and training reads a shared prefix once.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +18,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from lora_agent.errors import ConfigError
 from lora_agent.types import compact_json
 
 from ..decontaminate import Decontaminator
@@ -126,11 +122,8 @@ def build_split(data_dir: Path, seed: int, split: Split, total: int, gates: Gate
     return [row for group in groups for row in group]
 
 
-def build(data_dir: str | Path, seed: int, out_dir: str | Path, train: int = 9000, dev: int = 600) -> dict[str, Any]:
-    """Write train.jsonl.gz, dev.jsonl.gz and report.json to `out_dir`; returns the report."""
-    data, out = Path(data_dir), Path(out_dir)
-    if not data.is_dir():
-        raise ConfigError(f"no data folder at {str(data)!r}", hint="export LORA_AGENT_DATA=<folder with the data sets>")
+def build(data: Path, out: Path, seed: int, train: int = 9000, dev: int = 600) -> dict[str, Any]:
+    """Write train.jsonl.gz, dev.jsonl.gz and report.json to `out`; returns the report."""
     gates = Gates(Decontaminator.from_data(data))
     report: dict[str, Any] = {"seed": seed, "splits": {}}
     totals: dict[Split, int] = {
@@ -163,22 +156,3 @@ def describe(rows: list[Row]) -> dict[str, Any]:
         if lengths
         else {},
     }
-
-
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Build the training data of the tool_call adapter.")
-    parser.add_argument("--data", default=os.environ.get("LORA_AGENT_DATA"), help="default: LORA_AGENT_DATA")
-    parser.add_argument("--out", default="runs/data/tool_call")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--train", type=int, default=9000)
-    parser.add_argument("--dev", type=int, default=600)
-    options = parser.parse_args(arguments)
-    if not options.data:
-        parser.error("no data folder: give --data or export LORA_AGENT_DATA")
-    report = build(options.data, options.seed, options.out, options.train, options.dev)
-    json.dump(report, sys.stdout, indent=2)
-    print()
-
-
-if __name__ == "__main__":
-    main()
