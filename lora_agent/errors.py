@@ -93,6 +93,15 @@ class BatchLineError(InputError): ...
 class ConfigError(InputError): ...
 
 
+class DataError(InputError): ...
+
+
+class MemoryForecastError(LoraAgentError):
+    """What was asked for will not fit in memory."""
+
+    exit_code = 3
+
+
 class BaseModelError(LoraAgentError):
     exit_code = 2
 

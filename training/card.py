@@ -61,7 +61,7 @@ def _gate(found: dict[str, Any]) -> str:
 
 
 def _data(sources: list[dict[str, Any]]) -> str:
-    lines = ["## Data", "", "| set | licence | rows offered |", "|---|---|---|"]
+    lines = ["## Data", "", "| set | licence | rows |", "|---|---|---|"]
     lines += [f"| {s['name']} | {s['licence']} | {s['rows']} |" for s in sources]
     lines += [
         "",

@@ -1,13 +1,15 @@
-"""Rows → token ids, with the renderer that serves requests, and the report of every row left out."""
+"""Rows → token ids, with the renderer and the grammar that serve requests, and the file that keeps them."""
 
 from __future__ import annotations
 
-from collections import Counter
+import gzip
+import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from lora_agent.engine.local.contract import output_grammar
-from lora_agent.errors import SchemaError
 from lora_agent.render import ChatRenderer, input_messages, read_documents, read_tools, suffix
 from lora_agent.render.prompt import PromptShape
 from lora_agent.structured import Vocabulary
@@ -63,20 +65,17 @@ def encode(renderer: ChatRenderer, shape: PromptShape, row: Row, spell: TargetSp
     )
 
 
-def encode_all(
-    renderer: ChatRenderer, shape: PromptShape, rows: Iterable[Row], spell: TargetSpelling, max_tokens: int
-) -> tuple[list[Encoded], Counter[str]]:
-    """Encoded rows and the count of those dropped, by reason."""
-    kept: list[Encoded] = []
-    dropped: Counter[str] = Counter()
-    for row in rows:
-        try:
-            encoded = encode(renderer, shape, row, spell)
-        except SchemaError as error:
-            dropped[f"output does not fit its schema: {str(error).splitlines()[0][:120]}"] += 1
-            continue
-        if len(encoded) > max_tokens:
-            dropped["too long"] += 1
-        else:
-            kept.append(encoded)
-    return kept, dropped
+def write_encoded(path: Path, rows: Iterable[Encoded]) -> None:
+    """JSON Lines, gzipped; the file appears whole or not at all."""
+    scratch = path.with_suffix(".tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with gzip.open(scratch, "wt", encoding="utf-8", compresslevel=3) as file:
+        for row in rows:
+            file.write(json.dumps([row.context, row.suffix, row.target, row.group]) + "\n")
+    os.replace(scratch, path)
+
+
+def read_encoded(path: Path) -> list[Encoded]:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    return [Encoded(tuple(context), tuple(suffix), tuple(target), group) for context, suffix, target, group in lines]

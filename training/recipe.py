@@ -22,6 +22,10 @@ class DataFiles(_Strict):
     train: str
     dev: str | None = None
     """Without it a tenth of the train groups is held out."""
+    licence: str = "unstated"
+    """Of the rows that do not name a public set as their source; it is written on the card."""
+    decontaminate: str | None = None
+    """List of hashed test-set n-grams (training/data/decontaminate.py). Default: the one in LORA_AGENT_DATA."""
 
 
 class Prompt(_Strict):
@@ -49,9 +53,11 @@ class Fit(_Strict):
     rows of query_rewrite the development loss was 0.559 at 1e-3 and 0.545 at 2e-3 (decision 004)."""
     batch_rows: int = Field(8, ge=1)
     """Runs of a thousand rows need steps more than they need smooth gradients; LoRA loses quality above 32."""
-    epochs: int = Field(1, ge=1)
+    epochs: int | None = Field(None, ge=1)
+    """Default: as many as show the adapter some 800 rows, at most 8. Small sets need repetition to learn their form;
+    beyond that a rank-16 adapter starts to recite."""
     max_rows: int | None = Field(None, ge=1)
-    """Rows per epoch at most, taken in the shuffled order."""
+    """Rows to train on at most, chosen by whole groups."""
     warmup: float = Field(0.03, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
     clip: float = Field(1.0, gt=0)

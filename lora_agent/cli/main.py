@@ -1,6 +1,7 @@
 """The command line: one typer app, and the one boundary between exceptions and exit codes.
 
-Exit codes: 0 done, 1 the model or engine could not do it, 2 the request or a package is wrong, 130 stopped.
+Exit codes: 0 done, 1 the model or engine could not do it, 2 the request or a package is wrong, 130 stopped; `train`
+has two of its own, 3 for too little memory and 4 for a failed gate.
 A LoraAgentError is printed as message and remedy on stderr; any other exception is a fault of this program
 and keeps its traceback.
 """
@@ -16,7 +17,7 @@ from typing import Annotated
 import typer
 
 from lora_agent import __version__
-from lora_agent.cli import adapters, ask, call, doctor, route
+from lora_agent.cli import adapters, ask, call, doctor, route, train
 from lora_agent.errors import LoraAgentError
 
 app = typer.Typer(
@@ -48,6 +49,7 @@ app.command("ask")(ask.ask)
 app.command("call")(call.call)
 app.command("route")(route.route)
 app.add_typer(adapters.app, name="adapters")
+app.command("train")(train.train)
 app.command("doctor")(doctor.doctor)
 
 

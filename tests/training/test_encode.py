@@ -1,4 +1,4 @@
-"""Rows as token ids: targets in the spelling of the constrained decode, rows that do not fit named and dropped."""
+"""Rows as token ids: targets in the spelling of the constrained decode."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import pytest
 
 from lora_agent.engine.local.base import BaseModel, load_base
 from lora_agent.engine.local.contract import output_grammar
+from lora_agent.errors import SchemaError
 from lora_agent.render import read_tools
 from lora_agent.types import compact_json
 from training.data.rows import Row
-from training.encode import TargetSpelling, encode_all
-from training.recipe import Prompt, Recipe
-from training.stages import prompt_spec
+from training.encode import Encoded, TargetSpelling, read_encoded, write_encoded
 
 TOOL = {
     "type": "function",
@@ -61,14 +60,13 @@ def test_targets_are_what_a_decode_of_them_writes(base: BaseModel, calls: list[d
     assert constraint.can_stop
 
 
-def test_a_row_that_its_own_contract_forbids_is_dropped_and_counted(base: BaseModel) -> None:
+def test_an_output_that_its_own_contract_forbids_is_no_target(base: BaseModel) -> None:
     spell = TargetSpelling(base.renderer, base.vocabulary, "tool_calls", {}, 128)
-    made = {"name": "lights", "description": "d", "data": {"train": "t"}, "input_schema": "i", "output_schema": "o"}
-    shape = prompt_spec(Recipe.model_validate({**made, "prompt": Prompt()}), base.renderer)
-    wrong = row({"name": "set_light", "arguments": {"room": "hall", "state": "dim"}})
-    kept, dropped = encode_all(base.renderer, shape, [row(CALLS[0]), wrong, row()], spell, 1024)
-    assert len(kept) == 2
-    assert sum(dropped.values()) == 1
-    assert "does not fit its schema" in next(iter(dropped))
-    kept, dropped = encode_all(base.renderer, shape, [row(CALLS[0])], spell, 20)
-    assert (kept, dict(dropped)) == ([], {"too long": 1})
+    with pytest.raises(SchemaError, match="does not fit the grammar"):
+        spell(row({"name": "set_light", "arguments": {"room": "hall", "state": "dim"}}))
+
+
+def test_written_rows_are_read_as_they_were(tmp_path: Path) -> None:
+    rows = [Encoded((1, 2), (3,), (4, 5), "é/1"), Encoded((), (1,), (2,), "b")]
+    write_encoded(tmp_path / "rows/tokens.gz", rows)
+    assert read_encoded(tmp_path / "rows/tokens.gz") == rows

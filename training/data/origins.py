@@ -6,15 +6,13 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from lora_agent.registry import sha256_file
-
-from .rows import Row
 
 OWN = "generator"
 """Rows of our own generators carry another or no known set's name."""
@@ -31,15 +29,27 @@ def read_origins() -> dict[str, dict[str, str]]:
     return dict(yaml.safe_load((Path(__file__).parent / "origins.yaml").read_text()))
 
 
-def describe(rows: Iterable[Row], seed: int = 0) -> list[dict[str, Any]]:
-    """One entry per set for a package's sources.yaml: where it comes from, the files' digests, rows used."""
+FILE = "file"
+"""Rows of a user's file that do not say where they come from."""
+
+
+def describe(
+    rows_by_source: Mapping[str, int], *, seed: int = 0, file: Path | None = None, licence: str = "unstated"
+) -> list[dict[str, Any]]:
+    """One entry per set for a package's sources.yaml: where it comes from, the files' digests, rows trained on.
+    `file` and `licence` are those of rows without a source."""
     known = read_origins()
-    counts = Counter(origin_of(row.source) for row in rows)
-    own = sum(n for name, n in counts.items() if name not in known)
+    counts: Counter[str] = Counter()
+    for source, n in rows_by_source.items():
+        counts[origin_of(source)] += n
+    own = sum(n for name, n in counts.items() if name not in known and name != FILE)
     entries: list[dict[str, Any]] = []
     for name, n in sorted(counts.items()):
         if name in known:
             entries.append({"name": name, **_without(known[name]), "files": _files(known[name]["folder"]), "rows": n})
+    if FILE in counts and file is not None:
+        digests = {file.name: sha256_file(file)}
+        entries.append({"name": file.name, "licence": licence, "files": digests, "rows": counts[FILE]})
     if own:
         entries.append(
             {"name": OWN, "origin": "training/data of this project", "licence": "Apache-2.0", "seed": seed, "rows": own}

@@ -120,19 +120,11 @@ def shared_prefix(rows: Sequence[Encoded]) -> int:
     return length if length >= _MIN_SHARED else 0
 
 
-def epoch(rows: Sequence[Encoded], batch_rows: int, seed: int, max_rows: int | None = None) -> Iterator[list[Encoded]]:
+def epoch(rows: Sequence[Encoded], batch_rows: int, seed: int) -> Iterator[list[Encoded]]:
     """All rows once in a seeded order: groups stay together, groups of like length share a batch."""
     rng = random.Random(seed)
     groups = [list(g) for _, g in groupby(rows, key=lambda r: r.group)]
     rng.shuffle(groups)
-    if max_rows is not None:
-        total, cut = 0, []
-        for group in groups:
-            if total >= max_rows:
-                break
-            cut.append(group)
-            total += len(group)
-        groups = cut
     batches: list[list[Encoded]] = []
     window = 16 * batch_rows  # rows sorted by length at a time: attention pads little, still well mixed
     pool: list[list[Encoded]] = []

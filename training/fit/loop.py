@@ -30,9 +30,20 @@ class Progress:
     seconds: float = 0.0
 
 
+SAVE_EVERY = 20
+"""Steps between checkpoints: half a minute to a few minutes of work. LORA_AGENT_SAVE_EVERY says otherwise."""
+WANTED_ROWS = 800
+MOST_EPOCHS = 8
+
+
+def epochs(rows: int, fit: Fit) -> int:
+    """How often the rows are shown: the recipe's number, or enough for WANTED_ROWS."""
+    return fit.epochs or max(1, min(MOST_EPOCHS, -(-WANTED_ROWS // rows)))
+
+
 def plan(rows: Sequence[Encoded], fit: Fit) -> list[list[Encoded]]:
     """Every batch of the whole run, in order: a function of the rows and the recipe alone."""
-    return [b for e in range(fit.epochs) for b in epoch(rows, fit.batch_rows, fit.seed + e, fit.max_rows)]
+    return [b for e in range(epochs(len(rows), fit)) for b in epoch(rows, fit.batch_rows, fit.seed + e)]
 
 
 def train(
@@ -41,18 +52,21 @@ def train(
     fit: Fit,
     folder: Path,
     *,
-    save_every: int = 20,
+    key: str = "",
+    save_every: int | None = None,
     on_step: Callable[[Progress], None] | None = None,
 ) -> Progress:
-    """Train in place. Resumes from `folder/state.pt` if it is there; writes `folder/metrics.jsonl`. `on_step` is
-    called after each step and may raise to stop."""
+    """Train in place; writes `folder/metrics.jsonl`. Resumes from `folder/state.pt` if that was written under the same
+    `key` (what the run depends on), else starts anew. `on_step` is called after each step and may raise to stop."""
     folder.mkdir(parents=True, exist_ok=True)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=fit.learning_rate, weight_decay=fit.weight_decay, fused=True)
     batches = plan(rows, fit)
     warmup = max(1, int(fit.warmup * len(batches)))
     state = folder / "state.pt"
-    progress = _resume(state, parameters, optimizer)
+    save_every = save_every or int(os.environ.get("LORA_AGENT_SAVE_EVERY", SAVE_EVERY))
+    progress = _resume(state, key, parameters, optimizer)
+    _forget_after(folder / "metrics.jsonl", progress.step)
     total = sum(len(b) for b in batches)
     use_packed_attention(model)
     model.train()
@@ -69,7 +83,7 @@ def train(
         progress = Progress(step + 1, progress.rows + len(batches[step]), progress.seconds + time.monotonic() - started)
         _log(folder, progress, total, value.item(), norm.item(), rate, tokens)
         if progress.step % save_every == 0 or progress.step == len(batches):
-            _save(state, parameters, optimizer, progress)
+            _save(state, key, parameters, optimizer, progress)
         if on_step is not None:
             on_step(progress)
     model.eval()
@@ -91,18 +105,29 @@ def _log(folder: Path, progress: Progress, total: int, value: float, norm: float
         )
 
 
-def _save(path: Path, parameters: list[Any], optimizer: Any, progress: Progress) -> None:
+def _forget_after(path: Path, step: int) -> None:
+    """Drop the lines of steps that will be done again."""
+    if path.is_file():
+        kept = [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
+        path.write_text("".join(line + "\n" for line in kept))
+
+
+def _save(path: Path, key: str, parameters: list[Any], optimizer: Any, progress: Progress) -> None:
     """Atomic: a kill in the middle leaves the previous checkpoint."""
     scratch = path.with_suffix(".tmp")
     weights = [p.detach() for p in parameters]
-    torch.save({"weights": weights, "optimizer": optimizer.state_dict(), "progress": vars(progress)}, scratch)
+    state = {"key": key, "weights": weights, "optimizer": optimizer.state_dict(), "progress": vars(progress)}
+    torch.save(state, scratch)
     os.replace(scratch, path)
 
 
-def _resume(path: Path, parameters: list[Any], optimizer: Any) -> Progress:
+def _resume(path: Path, key: str, parameters: list[Any], optimizer: Any) -> Progress:
     if not path.is_file():
         return Progress()
     saved = torch.load(path, weights_only=True)
+    if saved.get("key") != key:
+        print("the checkpoint is of other data or settings: starting anew", file=sys.stderr)
+        return Progress()
     with torch.no_grad():
         for parameter, value in zip(parameters, saved["weights"], strict=True):
             parameter.copy_(value)

@@ -17,9 +17,9 @@ from lora_agent.routing.head import ABSTAIN, HEADS, Head, write_head
 from lora_agent.routing.prototypes import Prototypes
 
 from ..data.rows import Row, read_rows
+from ..evaluate.calibrate import auroc, ece, platt, softmax, temperature, threshold, wilson
 from ..fit.trainable import load_frozen
 from ..recipe import read_recipe
-from ..validate.calibrate import auroc, ece, platt, softmax, temperature, threshold, wilson
 from .features import extract
 
 TARGET_ACCURACY = 0.86

@@ -123,6 +123,16 @@ def load_base(
     return BaseModel(checkpoint, choice, model, tokenizer, ChatRenderer(tokenizer))
 
 
+def load_tokenizer(base: str | Path | None = None) -> tuple[ChatRenderer, Vocabulary]:
+    """How a base reads and writes text, without its weights. Raises as `load_base` does."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    path = ensure_checkpoint(base, "nf4").path
+    renderer = ChatRenderer(AutoTokenizer.from_pretrained(path))
+    size = int(AutoConfig.from_pretrained(path).vocab_size)
+    return renderer, Vocabulary(renderer.tokenizer, renderer.stop_token_ids[0], size)
+
+
 def _set_compute_dtype(model: Any, dtype: torch.dtype) -> None:
     """The checkpoint records the dtype of the machine that made it; this machine's choice counts."""
     for module in model.modules():

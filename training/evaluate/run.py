@@ -32,7 +32,7 @@ class Scored:
 
 
 def run_system(
-    engine: LocalEngine, name: str, rows: Sequence[Row], metric: str, *, prompted: bool, block: int = 16
+    engine: LocalEngine, name: str, rows: Sequence[Row], metric: str, *, prompted: bool = False, block: int = 16
 ) -> Scored:
     """Every row through adapter `name`, or through the base told what the adapter is for, in batches."""
     order = sorted(range(len(rows)), key=lambda i: len(str(rows[i].input)))

@@ -1,0 +1,122 @@
+"""Lines of a user's file → rows. Knows the shapes in which people keep training data; nothing of any adapter.
+
+| shape | recognised by | input | output |
+|---|---|---|---|
+| row | `input`, `output` | as given | as given |
+| conversation | `messages` | the turns before the last, `tools` and other keys | the last turn's JSON |
+| prompt and completion | `prompt`, `completion` | one user turn, or the list of turns | the completion's JSON |
+| ShareGPT | `conversations` | `from`/`value` turns before the last | the last turn's JSON |
+| Alpaca | `instruction`, `output` | instruction and `input` as one user turn | the output's JSON |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lora_agent.errors import ConfigError
+
+from .rows import Row, open_text
+
+_ROLES = {"human": "user", "gpt": "assistant", "user": "user", "assistant": "assistant", "system": "system"}
+_OTHER = ("group", "source", "split", "id")
+"""Keys of a line that say something about the row and are no part of the adapter's input."""
+
+
+class LineProblem(ValueError):
+    """Why a line is no row; the text goes into the report."""
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, Row | LineProblem]]:
+    """(line number from 1, row or what is wrong with it); blank lines are passed over. Raises ConfigError for a file
+    that cannot be read at all."""
+    if not path.is_file():
+        raise ConfigError(
+            f"no data file {str(path)!r}", hint="Check `data` in the recipe and --data, or build the data set first."
+        )
+    try:
+        with open_text(path) as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield number, _line(line, f"{path.name}:{number}")
+    except (OSError, UnicodeDecodeError, EOFError) as error:
+        raise ConfigError(
+            f"cannot read {str(path)!r}: {error}", hint="Give JSON Lines in UTF-8, or .gz of it."
+        ) from error
+
+
+def _line(line: str, where: str) -> Row | LineProblem:
+    try:
+        value = json.loads(line)
+    except ValueError as error:
+        return LineProblem(f"not JSON: {error}")
+    if not isinstance(value, dict):
+        return LineProblem(f"a {type(value).__name__}, not an object")
+    try:
+        inputs, output = _read(value)
+    except LineProblem as problem:
+        return problem
+    group = str(value.get("group", where))
+    return Row(inputs, output, str(value.get("source", "file")), group)
+
+
+def _read(value: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    if "input" in value and "output" in value and isinstance(value["input"], dict):
+        return value["input"], value["output"]
+    if "messages" in value:
+        return _conversation(value["messages"], _rest(value, "messages"))
+    if "conversations" in value:
+        turns = _listed(value["conversations"], "conversations")
+        messages = [{"role": _role(t), "content": t.get("value")} for t in turns if isinstance(t, dict)]
+        return _conversation(messages, _rest(value, "conversations"))
+    if "prompt" in value and "completion" in value:
+        prompt = value["prompt"]
+        messages = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
+        last = value["completion"][-1]["content"] if isinstance(value["completion"], list) else value["completion"]
+        return {"messages": messages, **_rest(value, "prompt", "completion")}, _json(last)
+    if "instruction" in value and "output" in value:
+        text = "\n".join(str(value[k]) for k in ("instruction", "input") if value.get(k))
+        rest = _rest(value, "instruction", "input", "output")
+        return {"messages": [{"role": "user", "content": text}], **rest}, _json(value["output"])
+    raise LineProblem(f"none of the known shapes: it has the keys {', '.join(sorted(value)) or 'none'}")
+
+
+def _conversation(turns: Any, rest: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    messages = _listed(turns, "messages")
+    if len(messages) < 2:
+        raise LineProblem("a conversation needs a question and the assistant's answer")
+    *asked, answer = messages
+    if not isinstance(answer, dict) or answer.get("role") != "assistant":
+        raise LineProblem("the last turn is not the assistant's")
+    return {"messages": asked, **rest}, _json(answer.get("content"))
+
+
+def _listed(value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise LineProblem(f"{name} is a {type(value).__name__}, not a list")
+    return value
+
+
+def _role(turn: dict[str, Any]) -> str:
+    role = _ROLES.get(str(turn.get("from")))
+    if role is None:
+        raise LineProblem(f"a turn is from {turn.get('from')!r}, which is none of {', '.join(_ROLES)}")
+    return role
+
+
+def _rest(value: dict[str, Any], *read: str) -> dict[str, Any]:
+    return {k: v for k, v in value.items() if k not in read and k not in _OTHER}
+
+
+def _json(text: Any) -> Any:
+    """A target: JSON text, or the value itself."""
+    if not isinstance(text, str):
+        if text is None:
+            raise LineProblem("the answer is empty")
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise LineProblem(f"the answer is not JSON ({error}): {text[:60]!r}") from error

@@ -1,0 +1,125 @@
+"""The package's files: card, manifest, fingerprint. First as a draft, so that the very files that will ship are what is
+validated, then with the gate's report and the calibration.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lora_agent.engine.local.engine import LocalEngine
+from lora_agent.registry import (
+    AdapterPackage,
+    AdapterSpec,
+    BaseIdentity,
+    BaseRecord,
+    Calibration,
+    DataRecord,
+    Fingerprint,
+    GateRecord,
+    Manifest,
+    ScoreSpec,
+    read_tensors,
+    sha256_file,
+    write_package,
+)
+from lora_agent.render import ChatRenderer
+
+from .card import card
+from .data.origins import describe, digest
+from .data.rows import Row
+from .encode import TargetSpelling, encode
+from .run import Run
+
+_TOLERANCE = 0.35
+"""Mean difference in nats that other kernels and dtypes may cause on the canary; adapters change it by several."""
+_CANARY_TARGETS = 12
+
+UNPROVEN = Fingerprint(canary=[0, 0], positions=[0], targets=[0], base=[-9.0], adapted=[0.0], tolerance=0.1)
+"""Stands in the draft until the draft's own weights have been read; never shipped."""
+
+
+def write(
+    run: Run,
+    folder: Path,
+    renderer: ChatRenderer,
+    identity: BaseIdentity,
+    *,
+    fingerprint: Fingerprint = UNPROVEN,
+    gate: GateRecord | None = None,
+    calibration: Calibration | None = None,
+    found: dict[str, Any] | None = None,
+) -> AdapterPackage:
+    """A package of the run's weights at `folder`; an ungated one is refused by engines that were not told otherwise."""
+    spec = make_spec(run, renderer)
+    sources = describe(
+        run.report("data")["train"]["sources"],
+        seed=run.recipe.fit.seed,
+        file=run.data / run.recipe.data.train,
+        licence=run.recipe.data.licence,
+    )
+    manifest = Manifest(
+        base=BaseRecord(**vars(identity)),
+        data=[DataRecord(name=s["name"], sha256=digest(s), licence=s["licence"], rows=s["rows"]) for s in sources],
+        recipe_sha256=sha256_file(run.recipe_path),
+        libraries={n: version(n) for n in ("torch", "transformers", "peft", "bitsandbytes", "llguidance")},
+        gate=gate or GateRecord(passed=False),
+        calibration=calibration or Calibration(),
+        fingerprint=fingerprint,
+        created=datetime.now(UTC).replace(microsecond=0),
+    )
+    return write_package(
+        folder,
+        spec,
+        manifest,
+        weights=run.weights,
+        input_schema=run.schema("input"),
+        output_schema=run.schema("output"),
+        readme=card(run.recipe, spec, manifest, sources, found or {}),
+        sources=yaml.safe_dump(json.loads(json.dumps(sources)), sort_keys=False, width=110),
+        overwrite=True,
+    )
+
+
+def make_spec(run: Run, renderer: ChatRenderer) -> AdapterSpec:
+    recipe = run.recipe
+    return AdapterSpec(
+        name=recipe.name,
+        version=recipe.version,
+        description=recipe.description,
+        examples=list(recipe.examples),
+        kind=recipe.fit.kind,
+        prompt=run.prompt_spec(renderer),
+        recipe=run.recipe_path.name,
+        output=recipe.output,
+        score=ScoreSpec(pointer=recipe.score.pointer, positive=recipe.score.positive) if recipe.score else None,
+        licence=recipe.licence,
+    )
+
+
+def make_fingerprint(
+    engine: LocalEngine, package: AdapterPackage, dev: Sequence[Row], spell: TargetSpelling
+) -> Fingerprint:
+    """Canary: a short development row of our own generator, read as a whole; the first target tokens are scored."""
+    own = [row for row in dev if row.source.startswith("generator")] or list(dev)
+    encoded = [encode(engine.base.renderer, package.spec.prompt, row, spell) for row in own[:200]]
+    row = min(encoded, key=lambda e: (len(e) < 40, len(e)))
+    ids = [*row.context, *row.suffix, *row.target][-512:]
+    first = len(ids) - len(row.target)
+    positions = list(range(first - 1, min(first - 1 + _CANARY_TARGETS, len(ids) - 1)))
+    targets = [ids[p + 1] for p in positions]
+    slot = engine.bank.put(package.digest, read_tensors(package, engine.bank.shapes))
+    with engine.bank.use([0]):
+        base = engine.runner.logprobs(ids, positions, targets)
+    with engine.bank.use([slot]):
+        adapted = engine.runner.logprobs(ids, positions, targets)
+    engine.bank.drop(package.digest)
+    return Fingerprint(
+        canary=ids, positions=positions, targets=targets, base=base, adapted=adapted, tolerance=_TOLERANCE
+    )

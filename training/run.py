@@ -1,0 +1,104 @@
+"""One build: a recipe, where its data files are, and the folder that the stages read from and write to.
+
+The folder of a run:
+
+    plan.json data.json probe.json fit.json validate.json gate.json package.json   one report per stage
+    rows/          the rows trained and validated on, after selection and checks; dropped.jsonl
+    state.pt       the last checkpoint          metrics.jsonl  one line per step
+    weights/       PEFT files                   .draft/        the package before its gate
+    NAME/          the finished package
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lora_agent.errors import CacheError, ConfigError
+from lora_agent.registry import PromptSpec
+from lora_agent.render import ChatRenderer
+
+from .recipe import Recipe, read_recipe
+
+if TYPE_CHECKING:
+    from lora_agent.engine.local.base import BaseModel
+
+    from .encode import TargetSpelling
+
+
+@dataclass(frozen=True)
+class Run:
+    recipe_path: Path
+    recipe: Recipe
+    data: Path
+    folder: Path
+    package: Path
+
+    @classmethod
+    def open(cls, recipe_path: Path, folder: Path, *, data: Path | None = None, package: Path | None = None) -> Run:
+        """Read the recipe and make the folder. Raises ConfigError; CacheError if the folder cannot be written."""
+        recipe = read_recipe(recipe_path)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CacheError(
+                f"cannot write to {str(folder)!r}: {error.strerror}", hint="Give --out another."
+            ) from error
+        return cls(recipe_path, recipe, data or recipe_path.parent, folder, package or folder / recipe.name)
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "weights"
+
+    @property
+    def draft(self) -> Path:
+        return self.folder / ".draft"  # hidden: a registry that searches the run folder must not find it
+
+    def rows_file(self, split: str) -> Path:
+        return self.folder / "rows" / f"{split}.jsonl.gz"
+
+    def schema(self, which: str) -> dict[str, Any]:
+        """The "input" or the "output" schema of the recipe."""
+        path = self.recipe_path.parent / getattr(self.recipe, f"{which}_schema")
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            hint = "Paths are relative to the recipe."
+            raise ConfigError(f"{which}_schema {str(path)!r}: {error}", hint=hint) from error
+        if not isinstance(value, dict):
+            raise ConfigError(f"{which}_schema {str(path)!r} is no object: {value!r:.60}", hint="Give a JSON Schema.")
+        return value
+
+    def prompt_spec(self, renderer: ChatRenderer) -> PromptSpec:
+        """The package's PromptSpec: the recipe's, with the default invocation filled in for this base."""
+        prompt = self.recipe.prompt
+        return PromptSpec(
+            invocation=prompt.invocation or renderer.header(self.recipe.name),
+            reread=prompt.reread,
+            reread_tokens=prompt.reread_tokens,
+            fields=list(prompt.fields),
+            max_new_tokens=prompt.max_new_tokens,
+        )
+
+    def spelling(self, base: BaseModel) -> TargetSpelling:
+        """How this adapter's targets are written on `base`."""
+        from .encode import TargetSpelling
+
+        budget = self.recipe.prompt.max_new_tokens
+        return TargetSpelling(base.renderer, base.vocabulary, self.recipe.output, self.schema("output"), budget)
+
+    def has(self, stage: str) -> bool:
+        return (self.folder / f"{stage}.json").is_file()
+
+    def report(self, stage: str) -> dict[str, Any]:
+        """What a finished stage found."""
+        return dict(json.loads((self.folder / f"{stage}.json").read_text(encoding="utf-8")))
+
+    def write(self, stage: str, report: dict[str, Any]) -> None:
+        path = self.folder / f"{stage}.json"
+        scratch = path.with_suffix(".tmp")
+        scratch.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(scratch, path)

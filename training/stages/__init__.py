@@ -1,0 +1,1 @@
+"""plan → data → probe → fit → validate → gate → package: one module each, one JSON report each."""

@@ -1,0 +1,191 @@
+"""From the recipe's files to the rows that are trained and validated on, every dropped row with its reason."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lora_agent.engine.local.base import load_tokenizer
+from lora_agent.engine.local.contract import resolve_output
+from lora_agent.errors import ConfigError, DataError, LoraAgentError
+from lora_agent.registry import sha256_file
+from lora_agent.structured import validate
+from lora_agent.types import compact_json
+
+from ..data.decontaminate import Decontaminator
+from ..data.formats import LineProblem, read_lines
+from ..data.rows import Row, write_rows
+from ..encode import Encoded, TargetSpelling, encode, write_encoded
+from ..run import Run
+from ..selection import choose, hold_out
+
+MIN_ROWS = 8
+"""Fewer cannot be split into something to learn from and something to judge by."""
+
+
+def inputs(run: Run) -> Any:
+    recipe = run.recipe
+    files = [run.data / name for name in (recipe.data.train, recipe.data.dev) if name]
+    return {
+        "files": [sha256_file(path) if path.is_file() else None for path in files],
+        "schemas": [run.schema("input"), run.schema("output")],
+        "prompt": recipe.prompt.model_dump(mode="json"),
+        "output": recipe.output,
+        "selection": [recipe.name, recipe.base, recipe.fit.max_rows, recipe.fit.max_tokens, recipe.fit.seed],
+        "hashes": _hashes(run) is not None,
+    }
+
+
+def intact(run: Run) -> bool:
+    return all(run.rows_file(name).is_file() for name in ("train", "dev", "tokens"))
+
+
+@dataclass
+class _Sieve:
+    """What every row must pass; remembers what did not."""
+
+    run: Run
+    clean: Decontaminator | None
+    seen: dict[str, str] = field(default_factory=dict)
+    dropped: list[dict[str, Any]] = field(default_factory=list)
+
+    def read(self, path: Path) -> list[Row]:
+        kept: list[Row] = []
+        for number, row in read_lines(path):
+            reason = str(row) if isinstance(row, LineProblem) else self._reason(row)
+            if reason is not None:
+                self.drop(path.name, number, reason)
+            elif isinstance(row, Row):
+                kept.append(row)
+        return kept
+
+    def drop(self, file: str, line: int | None, reason: str) -> None:
+        self.dropped.append({"file": file, "line": line, "reason": reason})
+
+    def _reason(self, row: Row) -> str | None:
+        for which, value, schema in (
+            ("input", row.input, self.run.schema("input")),
+            ("output", row.output, resolve_output(self.run.schema("output"), row.input)),
+        ):
+            if self.run.recipe.output == "tool_calls" and which == "output":
+                continue  # the grammar of the row's own tools decides, when it is encoded
+            found = validate(value, schema)
+            if found.errors:
+                first = found.errors[0]
+                return f"{which} breaks its schema at {first.pointer or '/'}: {first.message}"[:300]
+        key, answer = compact_json(row.input), compact_json(row.output)
+        if key in self.seen:
+            return "repeated" if self.seen[key] == answer else "the same input has another output in an earlier row"
+        self.seen[key] = answer
+        if self.clean is not None and self.clean.split([row])[1]:
+            return "in a public test set"
+        return None
+
+    def reasons(self) -> dict[str, int]:
+        """Counts; what differs from row to row (after a colon) is left to dropped.jsonl."""
+        return dict(Counter(str(entry["reason"]).split(":")[0] for entry in self.dropped).most_common())
+
+
+def work(run: Run) -> dict[str, Any]:
+    """Raises ConfigError for files that cannot be read, DataError when too few rows are left."""
+    recipe = run.recipe
+    hashes = _hashes(run)
+    sieve = _Sieve(run, Decontaminator(hashes) if hashes else None)
+    dev = sieve.read(run.data / recipe.data.dev) if recipe.data.dev else []
+    train = sieve.read(run.data / recipe.data.train)
+    offered = len(train)
+    if not recipe.data.dev:
+        train, dev = hold_out(train, recipe.fit.seed)
+    train = choose(train, recipe.fit.max_rows, recipe.fit.seed)
+    renderer, vocabulary = load_tokenizer(recipe.base)
+    shape = run.prompt_spec(renderer)
+    spell = TargetSpelling(renderer, vocabulary, recipe.output, run.schema("output"), recipe.prompt.max_new_tokens)
+    kept: list[Row] = []
+    lengths: list[Encoded] = []
+    for row in train:
+        try:
+            encoded = encode(renderer, shape, row, spell)
+        except LoraAgentError as error:
+            sieve.drop(recipe.data.train, None, f"output does not fit its grammar: {error.message}"[:300])
+            continue
+        if len(encoded) > recipe.fit.max_tokens:
+            sieve.drop(recipe.data.train, None, f"longer than max_tokens: {len(encoded)} tokens")
+            continue
+        kept.append(row)
+        lengths.append(encoded)
+    _write_dropped(run, sieve.dropped)
+    if len(kept) < MIN_ROWS or not dev:
+        raise DataError(
+            f"{len(kept)} rows to train on and {len(dev)} to validate on are left of {offered}: {_why(sieve)}",
+            hint=f"Every dropped row and its reason: {run.folder / 'rows' / 'dropped.jsonl'}",
+        )
+    write_encoded(run.rows_file("tokens"), lengths)
+    write_rows(run.rows_file("train"), kept)
+    write_rows(run.rows_file("dev"), dev)
+    return {
+        "train": {"rows": len(kept), "sources": _sources(kept), "sha256": sha256_file(run.rows_file("train"))},
+        "dev": {"rows": len(dev), "sources": _sources(dev), "sha256": sha256_file(run.rows_file("dev"))},
+        "offered": offered,
+        "dropped": sieve.reasons(),
+        "decontaminated": hashes is not None,
+        "tokens": {name: _percentiles([len(getattr(e, name)) for e in lengths]) for name in _PARTS},
+        "renderer": {"tokenizer": renderer.tokenizer_sha256, "chat_template": renderer.template_sha256},
+    }
+
+
+_PARTS = ("context", "suffix", "target")
+
+
+def preview(run: Run, count: int = 2) -> str:
+    """The first rows as the model sees them, one line per part; what is trained on stands in «»."""
+    renderer, vocabulary = load_tokenizer(run.recipe.base)
+    shape = run.prompt_spec(renderer)
+    spell = TargetSpelling(renderer, vocabulary, run.recipe.output, run.schema("output"), shape.max_new_tokens)
+    lines = []
+    rows = (row for _, row in read_lines(run.data / run.recipe.data.train) if isinstance(row, Row))
+    for _, row in zip(range(count), rows, strict=False):
+        encoded = encode(renderer, shape, row, spell)
+        for name in _PARTS:
+            ids = list(getattr(encoded, name))
+            text = renderer.tokenizer.decode(ids)
+            lines.append(f"{name} ({len(ids)} tokens): {'«' + text + '»' if name == 'target' else text}")
+        tokens = "|".join(renderer.tokenizer.decode([i]) for i in encoded.target)
+        lines.append(f"target by token: {tokens}\n")
+    return "\n".join(lines)
+
+
+def _hashes(run: Run) -> Path | None:
+    """The list of test-set hashes: the recipe's, else the data folder's, else none."""
+    if run.recipe.data.decontaminate is not None:
+        path = run.data / run.recipe.data.decontaminate
+        if not path.is_file():
+            raise ConfigError(f"no hash list at {str(path)!r}", hint="Check `data.decontaminate` in the recipe.")
+        return path
+    root = os.environ.get("LORA_AGENT_DATA")
+    path = Path(root) / "decontamination" / "ngrams.txt.gz" if root else None
+    return path if path is not None and path.is_file() else None
+
+
+def _write_dropped(run: Run, dropped: Iterable[dict[str, Any]]) -> None:
+    path = run.folder / "rows" / "dropped.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in dropped), encoding="utf-8")
+
+
+def _why(sieve: _Sieve) -> str:
+    return "; ".join(f"{n} {reason}" for reason, n in sieve.reasons().items()) or "the files hold no more"
+
+
+def _sources(rows: Iterable[Row]) -> dict[str, int]:
+    return dict(sorted(Counter(row.source for row in rows).items()))
+
+
+def _percentiles(values: Sequence[int]) -> dict[str, int]:
+    return {f"p{q}": int(np.percentile(values, q)) for q in (10, 50, 90, 100)}

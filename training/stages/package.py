@@ -1,0 +1,52 @@
+"""The finished package: weights, contract, card, manifest with gate report, calibration and fingerprint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lora_agent.engine.local.base import load_tokenizer
+from lora_agent.engine.local.checkpoint import ensure_checkpoint
+from lora_agent.registry import BaseIdentity, Calibration, Fingerprint, GateRecord
+
+from .. import packing
+from ..run import Run
+
+
+def inputs(run: Run) -> Any:
+    recipe = run.recipe
+    return {
+        "gate": run.report("gate")["inputs"],
+        "card": [recipe.version, recipe.description, recipe.examples, recipe.licence, recipe.data.licence],
+        "folder": str(run.package.resolve()),
+    }
+
+
+def intact(run: Run) -> bool:
+    return run.package.is_dir()
+
+
+def work(run: Run) -> dict[str, Any]:
+    """Written even when the gate failed, so that it can be looked at; engines refuse to load it then."""
+    validated, gate = run.report("validate"), run.report("gate")
+    renderer, _ = load_tokenizer(run.recipe.base)
+    checkpoint = ensure_checkpoint(run.recipe.base, "nf4")
+    identity = BaseIdentity(
+        id=checkpoint.id,
+        source_sha256=checkpoint.source_sha256,
+        quantization=checkpoint.quantization,
+        tokenizer_sha256=renderer.tokenizer_sha256,
+        chat_template_sha256=renderer.template_sha256,
+    )
+    values = {k: validated["calibration"][k] for k in ("confidence", "score", "ece", "n")}
+    report = {**validated["report"], "reasons": gate["reasons"], "previous": validated["previous"]}
+    package = packing.write(
+        run,
+        run.package,
+        renderer,
+        identity,
+        fingerprint=Fingerprint.model_validate(validated["fingerprint"]),
+        gate=GateRecord(passed=gate["passed"], report=report),
+        calibration=Calibration.model_validate(values),
+        found=validated,
+    )
+    return {"folder": str(run.package), "digest": package.digest, "passed": gate["passed"]}

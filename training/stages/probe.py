@@ -1,0 +1,72 @@
+"""One step on the heaviest batch before the real run: does it fit, how long will it all take.
+
+The peak is that of the process, so it is the step's own only where no earlier stage held more.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+from lora_agent.errors import MemoryForecastError
+
+from ..encode import read_encoded
+from ..fit.batches import make_batch
+from ..fit.forward import loss, use_packed_attention
+from ..fit.loop import plan
+from ..fit.memory import Forecast, available, forecast, heaviest, peak, resident
+from ..fit.trainable import add_adapter, load_frozen
+from ..run import Run
+
+
+def inputs(run: Run) -> Any:
+    return {"data": run.report("data")["inputs"], "fit": run.recipe.fit.model_dump(mode="json")}
+
+
+def work(run: Run) -> dict[str, Any]:
+    """Raises MemoryForecastError, with the largest batch that would fit, before the step is tried."""
+    runtime = resident()
+    room = available()
+    fit = run.recipe.fit
+    rows = read_encoded(run.rows_file("tokens"))
+    batches = plan(rows, fit)
+    model = add_adapter(load_frozen(run.recipe.base), run.recipe)
+    use_packed_attention(model)
+    chosen = heaviest(batches)
+    batch = make_batch(chosen)
+    expected = forecast(model, batch, fit, runtime)
+    if expected.total - runtime > room:
+        _refuse(model, chosen, run, runtime, room, expected)
+    model.train()
+    started = time.monotonic()
+    value, _ = loss(model, batch, adapt_context=fit.kind == "lora")
+    value.backward()
+    seconds = time.monotonic() - started
+    tokens = sum(map(len, chosen))
+    total = sum(len(row) for b in batches for row in b)
+    return {
+        "forecast_mib": expected.report(),
+        "measured_peak_mib": round(peak() / 2**20),
+        "available_mib": round(room / 2**20),
+        "steps": len(batches),
+        "rows": sum(map(len, batches)),
+        "heaviest_batch": {"rows": len(chosen), "tokens": tokens, "seconds": round(seconds, 2)},
+        "minutes_expected": round(seconds * total / tokens / 60, 1),
+        "loss_before": round(value.item(), 4),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _refuse(model: Any, chosen: Any, run: Run, runtime: int, room: int, expected: Forecast) -> None:
+    rows = len(chosen) // 2
+    while rows and forecast(model, make_batch(chosen[:rows]), run.recipe.fit, runtime).total - runtime > room:
+        rows //= 2
+    change = f"Set `fit: {{batch_rows: {rows}}}`." if rows else "Set `fit: {max_tokens: ...}` lower: a row is too much."
+    parts = ", ".join(f"{name} {value} MiB" for name, value in expected.report().items() if name != "total")
+    raise MemoryForecastError(
+        f"a step on {len(chosen)} rows takes about {expected.total / 2**30:.1f} GiB ({parts}), but "
+        f"{room / 2**30:.1f} GiB are free",
+        hint=change,
+    )
