@@ -35,15 +35,17 @@ def run_system(
     engine: LocalEngine, name: str, rows: Sequence[Row], metric: str, *, prompted: bool = False, block: int = 16
 ) -> Scored:
     """Every row through adapter `name`, or through the base told what the adapter is for, in batches."""
-    order = sorted(range(len(rows)), key=lambda i: len(str(rows[i].input)))
-    # The base seldom stops by itself; twice the longest right answer is room enough for a right one.
-    budget = 2 * max(len(engine.base.renderer.text(compact_json(row.output))) for row in rows)
+    targets = [len(engine.base.renderer.text(compact_json(row.output))) for row in rows]
+    # Rows of like length share a block. The base seldom stops by itself, so what counts is how long it may go on: twice
+    # the longest right answer of the block is room enough for a right one.
+    order = sorted(range(len(rows)), key=lambda i: targets[i] if prompted else len(str(rows[i].input)))
     results: dict[int, Result] = {}
     started = time.monotonic()
     for start in range(0, len(order), block):
         chosen = order[start : start + block]
         calls = [(name, rows[i].input) for i in chosen]
-        done = engine.call_batch(calls, prompted=prompted, max_tokens=budget if prompted else None)
+        budget = 2 * max(targets[i] for i in chosen) if prompted else None
+        done = engine.call_batch(calls, prompted=prompted, max_tokens=budget)
         results |= dict(zip(chosen, done, strict=True))
         rate = len(results) / (time.monotonic() - started)
         left = (len(rows) - len(results)) / rate
