@@ -101,7 +101,12 @@ def _calls(expected: list[dict[str, Any]], made: list[tuple[Any, Any]]) -> str |
 
 
 def _holds(wanted: dict[str, Any], given: Any) -> bool:
-    return isinstance(given, dict) and all(str(given.get(k)).casefold() == str(v).casefold() for k, v in wanted.items())
+    return isinstance(given, dict) and all(_same(given.get(name), value) for name, value in wanted.items())
+
+
+def _same(given: Any, wanted: Any) -> bool:
+    """Numbers by value, texts without case."""
+    return bool(given == wanted) or str(given).casefold() == str(wanted).casefold()
 
 
 if __name__ == "__main__":
