@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from lora_agent import __version__
-from lora_agent.cli import adapters, ask, call, doctor, route, train
+from lora_agent.cli import adapters, ask, call, doctor, evaluate, route, train
 from lora_agent.errors import LoraAgentError
 
 app = typer.Typer(
@@ -50,6 +50,7 @@ app.command("call")(call.call)
 app.command("route")(route.route)
 app.add_typer(adapters.app, name="adapters")
 app.command("train")(train.train)
+app.command("eval")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
 
 

@@ -109,6 +109,17 @@ def test_one_command_ends_with_a_package_that_loads_and_works(
     assert train(project, "--from", "gate") == 0
     assert "fit" not in capsys.readouterr().err
 
+    (project / "more.jsonl").write_text((project / "train.jsonl").read_text() + "\n{broken")
+    where = ["--data", str(project / "more.jsonl"), "--base", str(base_dir), "--adapter-path", str(project / "run")]
+    with pytest.raises(SystemExit) as stop:
+        main(["eval", "ticket", *where, "--rows", "40", "--prompted", "--json"])
+    assert not stop.value.code
+    out, err = capsys.readouterr()
+    scored = json.loads(out)
+    assert (scored["n"], scored["metric"], scored["skipped_lines"], scored["valid"]) == (40, "exact", 1, 1.0)
+    assert scored["correct"] > scored["prompted_base"]["correct"]
+    assert "more.jsonl:261: not JSON" in err
+
 
 @pytest.mark.slow
 def test_killed_three_times_the_result_is_the_same(project: Path) -> None:

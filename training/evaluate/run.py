@@ -67,8 +67,8 @@ def report(adapter: Scored, base: Scored, rows: Sequence[Row], shared: Sequence[
     return {
         "metric": metric,
         "n": n,
-        "adapter": _summary(adapter),
-        "prompted_base": _summary(base),
+        "adapter": summary(adapter),
+        "prompted_base": summary(base),
         "paired_n": len(paired),
         "gain": round((sum(paired) - sum(base.correct)) / len(paired), 4),
         "mcnemar_p": mcnemar(paired, base.correct),
@@ -79,7 +79,13 @@ def report(adapter: Scored, base: Scored, rows: Sequence[Row], shared: Sequence[
     } | (_verdict_detail(adapter, rows) if metric == "verdict" else {})
 
 
-def _summary(scored: Scored) -> dict[str, Any]:
+def compare(first: Scored, second: Scored) -> dict[str, Any]:
+    """Two systems on the same rows."""
+    return {"mcnemar_p": mcnemar(first.correct, second.correct)}
+
+
+def summary(scored: Scored) -> dict[str, Any]:
+    """Share of right answers with n and its 95 % interval, validity, stop rate, time."""
     n = len(scored.correct)
     valid = sum(r.verdict == "valid" for r in scored.results)
     return {
