@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ TEXT = [
 ]
 
 
-def tiny_tokenizer() -> Any:
+def _train_tokenizer(texts: list[str], vocab_size: int) -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -31,17 +32,21 @@ def tiny_tokenizer() -> Any:
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=480,
+        vocab_size=vocab_size,
         special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    bpe.train_from_iterator(TEXT * 4, trainer)
-    tokenizer = PreTrainedTokenizerFast(
+    bpe.train_from_iterator(texts * 4, trainer)
+    return PreTrainedTokenizerFast(
         tokenizer_object=bpe, eos_token="<|im_end|>", bos_token="<|im_start|>", pad_token="<|im_end|>"
     )
-    tokenizer.chat_template = TEMPLATE
-    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def train_tokenizer() -> Callable[[list[str], int], Any]:
+    """(texts, vocabulary size) → a byte-level BPE tokenizer of them: real merges, no download."""
+    return _train_tokenizer
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +56,8 @@ def base_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-    tokenizer = tiny_tokenizer()
+    tokenizer = _train_tokenizer(TEXT, 480)
+    tokenizer.chat_template = TEMPLATE
     config = LlamaConfig(
         vocab_size=512,
         hidden_size=64,

@@ -1,7 +1,8 @@
-"""A small byte-level BPE tokenizer, trained here: real merges, no download."""
+"""A vocabulary of JSON, words and other scripts for the tests of grammars."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,21 +20,8 @@ TEXT = [
 
 
 @pytest.fixture(scope="session")
-def tokenizer() -> Any:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=600,
-        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    bpe.train_from_iterator(TEXT * 4, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="<|im_end|>")
+def tokenizer(train_tokenizer: Callable[[list[str], int], Any]) -> Any:
+    return train_tokenizer(TEXT, 600)
 
 
 @pytest.fixture(scope="session")

@@ -102,14 +102,18 @@ def _run(engine: LocalEngine, items: Sequence[_Item]) -> None:
     plain = [slot if item.package.spec.kind == "lora" else 0 for item, slot in zip(items, slots, strict=True)]
     with engine.bank.use(plain):
         reader.read([item.context for item in items], want_logits=False)
-    with engine.bank.use(slots):
-        feeds = [item.tail + item.row.opening() for item in items]
-        while any(feeds):
+    feeds = [item.tail + item.row.opening() for item in items]
+    going = [i for i, item in enumerate(items) if item.row.finish is None]  # all forced: nothing to decode
+    reader.keep(going)
+    active, feeds = [items[i] for i in going], [feeds[i] for i in going]
+    while active:
+        with engine.bank.use([item.slot for item in active]):
             logits = reader.read(feeds)
-            feeds = [
-                item.row.step(logits[i]) if feed and item.row.finish is None else []
-                for i, (item, feed) in enumerate(zip(items, feeds, strict=True))
-            ]
+        feeds = [item.row.step(logits[i]) for i, item in enumerate(active)]
+        going = [i for i, feed in enumerate(feeds) if feed and active[i].row.finish is None]
+        if len(going) < len(active):  # a row that is done would cost as much as one that is not
+            reader.keep(going)
+            active, feeds = [active[i] for i in going], [feeds[i] for i in going]
 
 
 class _BatchReader:
@@ -121,8 +125,15 @@ class _BatchReader:
         self.cache = engine.runner.new_cache()
         self.mask = torch.zeros(rows, 0, dtype=torch.bool, device=self.device)
 
+    def keep(self, rows: Sequence[int]) -> None:
+        """Forget all rows but these."""
+        if 0 < len(rows) < len(self.mask):
+            index = torch.tensor(list(rows), device=self.device)
+            self.cache.batch_select_indices(index)
+            self.mask = self.mask[index]
+
     def read(self, feeds: Sequence[Sequence[int]], want_logits: bool = True) -> Tensor:
-        """Read each row's tokens ([] for a row that is done); logits (B, vocabulary) after each row's last one."""
+        """Read each row's tokens; logits (B, vocabulary) after each row's last one."""
         width = max(map(len, feeds))
         ids = torch.zeros(len(feeds), width, dtype=torch.long)
         real = torch.zeros(len(feeds), width, dtype=torch.bool)
