@@ -47,6 +47,10 @@ class Policy(Boundary):
     """Rounds of tool calls. One, since the embedded 135M base and its adapters are trained on one round and
     repeat themselves in a second; with a larger base, more rounds let a call use an earlier call's result."""
 
+    unanswerable_threshold: float = Field(default=0.5, ge=0.0, le=1.0)
+    """The documents are said not to hold the answer at this probability or above. Where the `retrieval` adapter has a
+    calibrated score, that decides; what it wrote decides where it has none."""
+
     retrieval_k: int = Field(default=3, ge=1)
     """Passages shown to the `retrieval` adapter: about 400 tokens at 120 words each."""
 

@@ -193,6 +193,22 @@ def test_unanswerable_with_and_without_hits(question: str) -> None:
     assert (("adapter", "retrieval") in kinds(result)) == ("garage" in question)
 
 
+def test_the_score_of_the_answer_decides_whether_it_is_given() -> None:
+    class Doubtful(ScriptedEngine):
+        def session(self, *args: Any, **kwargs: Any) -> Any:
+            session = super().session(*args, **kwargs)
+            run = session.run
+            session.run = lambda name, **inputs: replace(
+                run(name, **inputs), score=0.7 if name == "retrieval" else None
+            )
+            return session
+
+    question = "How many working days does a refund take?"
+    assert Agent(Doubtful(), documents=DOCUMENTS).run(question).stop_reason == "unanswerable"
+    bold = Policy(unanswerable_threshold=0.8)
+    assert Agent(Doubtful(), documents=DOCUMENTS, policy=bold).run(question).stop_reason == "answer"
+
+
 def test_query_rewrite_only_after_earlier_turns() -> None:
     engine = ScriptedEngine()
     agent = Agent(engine, documents=DOCUMENTS)
