@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import time
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from lora_agent.engine import Engine
+from lora_agent.engine.local.decode import DecodeOptions
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.errors import (
     AdapterInputError,
@@ -86,6 +89,47 @@ def test_generate_returns_the_type_that_was_asked_for(engine: LocalEngine) -> No
     assert isinstance(engine.generate(TALK, max_tokens=5), str)
     with pytest.raises(TruncatedOutputError, match="budget"):
         engine.generate(TALK, schema={"type": "string", "minLength": 200}, max_tokens=8)
+
+
+def test_choices_and_patterns_bind_the_base(engine: LocalEngine) -> None:
+    assert engine.generate(TALK, choices=["warm", "cold"]) in ("warm", "cold")
+    assert re.fullmatch(r"[0-9]{2}:[0-9]{2}", engine.generate(TALK, regex="[0-9]{2}:[0-9]{2}", temperature=1.0, seed=3))
+    with pytest.raises(SchemaError, match="schema and choices"):
+        engine.generate(TALK, schema=BOUNDED, choices=["warm"])
+    with pytest.raises(TruncatedOutputError):
+        engine.generate(TALK, regex="[a-z]{50}", max_tokens=4)
+
+
+def test_a_stream_grows_into_what_generate_returns(engine: LocalEngine) -> None:
+    class Place(BaseModel):
+        name: str = Field(max_length=12)
+        ids: list[int] = Field(max_length=3)
+
+    seen = list(engine.stream(TALK, schema=Place, max_tokens=80))
+    assert seen[-1] == engine.generate(TALK, schema=Place, max_tokens=80)
+    assert isinstance(seen[-1], Place)
+    assert len(seen) > 2
+    for partial, later in itertools.pairwise(seen[:-1]):
+        assert set(partial) <= set(later)
+        assert later.get("name", "").startswith(partial.get("name", ""))
+    texts = list(engine.stream(TALK, max_tokens=6))
+    assert texts[-1] == engine.generate(TALK, max_tokens=6)
+    assert len(texts) >= 6
+
+
+def test_sessions_work_between_the_steps_of_a_stream(engine: LocalEngine) -> None:
+    whole = engine.generate(TALK, max_tokens=8)
+    alone = engine.session(TALK).run("alora").raw
+    session = engine.session(TALK)
+    pieces = session.stream(DecodeOptions(8))
+    next(pieces)
+    assert engine.session(TALK).run("alora").raw == alone
+    assert engine.generate(TALK, max_tokens=8) == whole
+    assert list(pieces)[-1] == whole
+    broken_off = session.stream()
+    next(broken_off)
+    broken_off.close()
+    assert session.cached_tokens == session.context_tokens
 
 
 @pytest.mark.parametrize(

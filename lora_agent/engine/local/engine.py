@@ -7,7 +7,7 @@ read and proven. Knows nothing of the agent's loop or of HTTP.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,11 @@ from lora_agent.engine.local.decode import DecodeOptions
 from lora_agent.engine.local.lora import AdapterBank
 from lora_agent.engine.local.prefix_cache import PrefixCache
 from lora_agent.engine.local.runner import Runner
-from lora_agent.engine.local.session import LocalSession
+from lora_agent.engine.local.session import BASE_MAX_TOKENS, LocalSession
 from lora_agent.errors import ModelOutputError, TruncatedOutputError, UnknownAdapterError
 from lora_agent.registry import AdapterPackage, Registry, check_base, check_fingerprint, check_gate, read_tensors
 from lora_agent.render import input_messages, read_messages, read_tools
-from lora_agent.structured import schema_of
+from lora_agent.structured import parse_partial, schema_of
 from lora_agent.types import Message, Result, Tool
 
 if TYPE_CHECKING:
@@ -148,20 +148,45 @@ class LocalEngine:
             return call_batch(self, calls, options, prompted=prompted) if calls else []
 
     def generate(self, messages: Any, schema: Any = None, **options: Any) -> Any:
-        """The base's answer: text, or with a schema (pydantic class, type or JSON Schema dict) a value of it.
+        """The base's answer: text, or with a schema a value of it, converted to that type. `schema`: a pydantic class,
+        dataclass, TypedDict, Literal, Enum, list or union of such, or a JSON Schema dict. Or `regex=`, `choices=`.
 
         Raises TruncatedOutputError and ModelOutputError where no valid value came, SchemaError before any token.
         """
-        session = self.session(messages)
-        if schema is None:
-            return session.generate(**options).output
-        json_schema, convert = schema_of(schema)
-        result = session.generate(schema=json_schema, **options)
-        if result.verdict == "truncated":
-            raise TruncatedOutputError(
-                f"no complete value within the budget ({result.error}): {result.raw[-80:]!r}",
-                hint="Raise max_tokens or bound the schema (maxLength, maxItems).",
-            )
-        if not result.ok:
-            raise ModelOutputError(f"the value is not valid {result.error}: {result.raw[:200]!r}")
-        return convert(result.output)
+        json_schema, convert = (None, None) if schema is None else schema_of(schema)
+        result = self.session(messages).generate(schema=json_schema, **options)
+        return _value(result, convert, constrained=bool(schema is not None or options.keys() & {"regex", "choices"}))
+
+    def stream(
+        self, messages: Any, schema: Any = None, *, max_tokens: int | None = None, **options: Any
+    ) -> Iterator[Any]:
+        """Like `generate`, as it is written: the text so far, or with a schema the value so far (unfinished parts left
+        out; not yet validated). The last value is what `generate` would have returned."""
+        json_schema, convert = (None, None) if schema is None else schema_of(schema)
+        shape = {name: options.pop(name, None) for name in ("regex", "choices")}
+        pieces = self.session(messages).stream(
+            DecodeOptions(max_tokens or BASE_MAX_TOKENS, **options), schema=json_schema, **shape
+        )
+        last: Any = None
+        while True:
+            try:
+                text = next(pieces)
+            except StopIteration as end:
+                bound = any(given is not None for given in (schema, *shape.values()))
+                yield _value(end.value, convert, constrained=bound)
+                return
+            partial = text if schema is None else parse_partial(text)
+            if partial is not None and partial != last:
+                last = partial
+                yield partial
+
+
+def _value(result: Result, convert: Callable[[Any], Any] | None, *, constrained: bool) -> Any:
+    if constrained and result.verdict == "truncated":
+        raise TruncatedOutputError(
+            f"no complete value within the budget ({result.error}): {result.raw[-80:]!r}",
+            hint="Raise max_tokens or bound the schema (maxLength, maxItems).",
+        )
+    if constrained and not result.ok:
+        raise ModelOutputError(f"the value is not valid {result.error}: {result.raw[:200]!r}")
+    return result.output if convert is None else convert(result.output)

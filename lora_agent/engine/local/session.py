@@ -7,9 +7,9 @@ the agent's loop or of HTTP.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor
 
@@ -18,11 +18,11 @@ from lora_agent.engine.local.decode import DecodeOptions, RowDecode
 from lora_agent.engine.local.lora import BASE_SLOT
 from lora_agent.engine.local.prefix_cache import common_length, to_cache
 from lora_agent.engine.protocol import Cancel
-from lora_agent.errors import ContextTooLongError
+from lora_agent.errors import ContextTooLongError, SchemaError
 from lora_agent.registry import AdapterPackage
 from lora_agent.render import read_documents, read_messages, suffix
 from lora_agent.render.tools import type_text
-from lora_agent.structured import Grammar, compile_schema
+from lora_agent.structured import Grammar, compile_choice, compile_regex, compile_schema
 from lora_agent.types import JsonSchema, Message, Result, Route, Tool, Usage
 
 if TYPE_CHECKING:
@@ -158,29 +158,50 @@ class LocalSession:
         self,
         *,
         schema: JsonSchema | None = None,
+        regex: str | None = None,
+        choices: Sequence[str] | None = None,
         max_tokens: int | None = None,
         deadline: float | None = None,
         cancel: Cancel | None = None,
         temperature: float = 0.0,
         seed: int | None = None,
     ) -> Result:
-        """The base's own answer. With a schema the request for JSON is written into the prompt as well."""
+        """The base's own answer: free, or under one of `schema` (the request for JSON is written into the prompt as
+        well), `regex` (Rust syntax, the whole text) and `choices`. Raises SchemaError before any token."""
+        options = DecodeOptions(max_tokens or BASE_MAX_TOKENS, deadline, cancel, temperature, 1.0, seed)
+        pieces = self.stream(options, schema=schema, regex=regex, choices=choices)
+        while True:
+            try:
+                next(pieces)
+            except StopIteration as end:
+                return cast("Result", end.value)
+
+    def stream(
+        self,
+        options: DecodeOptions | None = None,
+        *,
+        schema: JsonSchema | None = None,
+        regex: str | None = None,
+        choices: Sequence[str] | None = None,
+    ) -> Generator[str, None, Result]:
+        """Like `generate`: yields the text so far after each step, and returns the Result. Other sessions may work
+        between two steps; closing the generator ends the decode."""
         started = time.perf_counter()
-        with self._engine.lock:
-            limit = max_tokens or BASE_MAX_TOKENS
-            renderer = self._engine.base.renderer
-            grammar: Grammar | None = None
-            prompt = renderer.generation_prompt
-            if schema is not None:
-                grammar = compile_schema(schema, self._engine.vocabulary, budget_tokens=limit)
-                wanted = renderer.clean(type_text(schema))
-                prompt = f"{renderer.header('system')}Answer in JSON: {wanted}{renderer.turn_end}{prompt}"
-            options = DecodeOptions(limit, deadline, cancel, temperature, 1.0, seed)
-            row = self._row(grammar, options)
-            usage = self.prefill()
-            usage += self._run_suffix(renderer.tokens(prompt), BASE_SLOT, self._cache, row)
-            completion = row.completion(self._engine.base.tokenizer, usage.read, usage.reused)
-            output, verdict, error = read_output(completion, grammar)
+        options = options or DecodeOptions(BASE_MAX_TOKENS)
+        renderer = self._engine.base.renderer
+        grammar = self._grammar(schema, regex, choices, options.max_tokens)
+        prompt = renderer.generation_prompt
+        if schema is not None:
+            wanted = renderer.clean(type_text(schema))
+            prompt = f"{renderer.header('system')}Answer in JSON: {wanted}{renderer.turn_end}{prompt}"
+        row = self._row(grammar, options)
+        tail = renderer.tokens(prompt)
+        usage = self.prefill() + Usage(read=len(tail))
+        tokenizer = self._engine.base.tokenizer
+        for _ in self._steps(tail, BASE_SLOT, self._cache, row):
+            yield tokenizer.decode(row.tokens, clean_up_tokenization_spaces=False).rstrip("\ufffd")
+        completion = row.completion(tokenizer, usage.read, usage.reused)
+        output, verdict, error = read_output(completion, grammar)
         return Result(
             adapter="base",
             output=output,
@@ -192,6 +213,19 @@ class LocalSession:
             error=error,
             logprobs=completion.logprobs,
         )
+
+    def _grammar(
+        self, schema: JsonSchema | None, regex: str | None, choices: Sequence[str] | None, budget: int
+    ) -> Grammar | None:
+        given = [n for n, v in (("schema", schema), ("regex", regex), ("choices", choices)) if v is not None]
+        if len(given) > 1:
+            raise SchemaError(f"{' and '.join(given)} at once", hint="Give one of schema, regex and choices.")
+        vocabulary = self._engine.vocabulary
+        if schema is not None:
+            return compile_schema(schema, vocabulary, budget_tokens=budget)
+        if regex is not None:
+            return compile_regex(regex, vocabulary)
+        return None if choices is None else compile_choice(choices, vocabulary)
 
     def choose(self, question: str, options: Sequence[str]) -> dict[str, float]:
         """Probability of each option as what the base says next to `question`, normalised over the options."""
@@ -277,16 +311,21 @@ class LocalSession:
 
     def _run_suffix(self, tail: list[int], slot: int, cache: Any, row: RowDecode) -> Usage:
         """Read the suffix, decode, and leave the cache as it was."""
+        for _ in self._steps(tail, slot, cache, row):
+            pass
+        return Usage(read=len(tail))
+
+    def _steps(self, tail: list[int], slot: int, cache: Any, row: RowDecode) -> Iterator[None]:
+        """The decode, pausing after each forward pass; the cache is as before once it is over or closed."""
         before = cache.get_seq_length()
         feed = tail + row.opening()
-        read = len(tail)
         try:
-            with self._engine.bank.use([slot]):
-                while feed and row.finish is None:
+            while feed and row.finish is None:
+                with self._engine.lock, self._engine.bank.use([slot]):
                     logits = self._engine.runner.read(feed, cache)
-                    feed = row.step(logits)
+                feed = row.step(logits)
+                yield
         finally:
             grown = cache.get_seq_length() - before
             if grown:
                 cache.crop(-grown)
-        return Usage(read=read)
