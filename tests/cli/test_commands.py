@@ -252,3 +252,31 @@ def test_doctor_names_what_must_be_repaired(cli: Cli, home: Path, build: Callabl
     code, _, err = cli("doctor", "--device", "abacus")
     assert code == 1
     assert "'abacus'" in err
+
+
+# schema
+
+
+def test_schema_explain(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "s.json"
+    file.write_text('{"type": "array", "items": {"type": "integer"}, "uniqueItems": true}')
+    code, out, _ = cli("schema", "explain", str(file), "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["refused"] == []
+    assert "uniqueItems" in [note["keyword"] for note in found["checked"]]
+    assert "enforced: " in cli("schema", "explain", str(file))[1]
+    file.write_text('{"type": "integr"}')
+    code, out, _ = cli("schema", "explain", str(file))
+    assert code == 2
+    assert "integr" in out
+
+
+@pytest.mark.parametrize(("text", "said"), [("{broken", "not JSON"), ("3", "no schema"), (None, "absent.json")])
+def test_schema_explain_of_what_is_no_schema(cli: Cli, tmp_path: Path, text: str | None, said: str) -> None:
+    file = tmp_path / ("s.json" if text is not None else "absent.json")
+    if text is not None:
+        file.write_text(text)
+    code, out, err = cli("schema", "explain", str(file))
+    assert (code, out) == (2, "")
+    assert said in err
