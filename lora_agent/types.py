@@ -128,6 +128,8 @@ class Completion:
     finish_reason: FinishReason
     usage: Usage
     ms: float
+    closed_early: bool = False
+    """The budget was nearly spent, and the value was finished by the shortest way that the grammar allows."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,8 @@ class Result:
     error: str | None = None
     adapter_digest: str | None = None
     logprobs: tuple[float, ...] = ()
+    closed_early: bool = False
+    """Valid, but finished by the shortest way because the token budget was nearly spent."""
 
     @property
     def ok(self) -> bool:

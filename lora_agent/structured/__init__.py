@@ -17,6 +17,7 @@ from lora_agent.structured.output_type import schema_of
 from lora_agent.structured.partial import parse_partial
 from lora_agent.structured.validate import Validation, validate
 from lora_agent.structured.vocabulary import Vocabulary
+from lora_agent.structured.way_out import way_out
 
 __all__ = [
     "Bound",
@@ -36,4 +37,5 @@ __all__ = [
     "parse_partial",
     "schema_of",
     "validate",
+    "way_out",
 ]

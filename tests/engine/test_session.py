@@ -6,7 +6,9 @@ import itertools
 import json
 import re
 import time
+from collections.abc import Generator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from pydantic import BaseModel, Field
@@ -26,6 +28,7 @@ from lora_agent.errors import (
     UnknownBaseError,
     WrongBaseError,
 )
+from lora_agent.types import Result
 
 TALK = [{"role": "user", "content": "What is the weather in Oslo?"}]
 BOUNDED = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 9}}, "required": ["n"]}
@@ -98,6 +101,42 @@ def test_choices_and_patterns_bind_the_base(engine: LocalEngine) -> None:
         engine.generate(TALK, schema=BOUNDED, choices=["warm"])
     with pytest.raises(TruncatedOutputError):
         engine.generate(TALK, regex="[a-z]{50}", max_tokens=4)
+
+
+def test_a_value_is_closed_before_the_budget_cuts_it_off(engine: LocalEngine) -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "title": {"type": "string"},
+            "tags": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+            "when": {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}$"},
+            "state": {"enum": ["open", "done"]},
+        },
+        "required": ["title", "tags", "when", "state"],
+        "additionalProperties": False,
+    }
+    cut_off = 0
+    for seed in range(4):
+        plain = exhaust(engine.session(TALK).stream(DecodeOptions(70, temperature=1.0, seed=seed), schema=schema))
+        result = engine.session(TALK).generate(schema=schema, max_tokens=70, temperature=1.0, seed=seed)
+        assert (result.verdict, result.finish_reason) == ("valid", "stop")
+        assert result.usage.generated + result.usage.forced <= 70
+        assert result.closed_early == (plain.finish_reason == "length")
+        assert result.closed_early or result.raw == plain.raw
+        cut_off += result.closed_early
+    assert cut_off
+    short = engine.session(TALK).generate(schema=BOUNDED)
+    assert not short.closed_early
+    cut = engine.session(TALK).generate(schema=schema, max_tokens=10)  # too little for any value
+    assert (cut.verdict, cut.finish_reason) == ("truncated", "length")
+
+
+def exhaust(pieces: Generator[str, None, Result]) -> Result:
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            return cast(Result, end.value)
 
 
 def test_a_stream_grows_into_what_generate_returns(engine: LocalEngine) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lora_agent.structured import Constraint
+from lora_agent.structured import Constraint, way_out
 from lora_agent.types import Completion, FinishReason, Usage
 
 
@@ -29,6 +29,9 @@ class DecodeOptions:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int | None = None
+    close: bool = False
+    """Near the end of the budget, finish the value by the shortest way instead of being cut off. The row then says
+    `closed_early`: strings may be shorter than meant, so adapters whose output is acted on do without."""
 
 
 @dataclass
@@ -42,6 +45,8 @@ class Alternatives:
 
 _FEW = 64
 """Steps with at most this many allowed tokens keep all their probabilities, for calibrated scores."""
+_WINDOW = 128
+"""Tokens left of the budget from which on the way out is kept open: longer than what a tool's schema still requires."""
 
 
 @dataclass
@@ -54,6 +59,7 @@ class RowDecode:
     sampled: int = 0
     forced: int = 0
     finish: FinishReason | None = None
+    closed_early: bool = False
     alternatives: list[Alternatives] = field(default_factory=list)
     started: float = field(default_factory=time.perf_counter)
 
@@ -80,9 +86,34 @@ class RowDecode:
             self.sampled += 1
             self.finish = "stop"
             return []
+        if (way := self._last_way_out(token)) is not None:
+            return self._leave(way)
         self._take(token, float(logprobs[token]))
         self.sampled += 1
         return self._continue([token])
+
+    def _last_way_out(self, token: int) -> list[int] | None:
+        """The way to the value's end from here, if after `token` there would be none within the budget any more."""
+        left = self.options.max_tokens - len(self.tokens)
+        if self.constraint is None or not self.options.close or left > _WINDOW:
+            return None
+        after = self.constraint.copy()
+        after.advance(token)
+        taken = 1
+        for forced in after.forced():
+            after.advance(forced)
+            taken += 1
+        if taken <= left and way_out(after, left - taken) is not None:
+            return None
+        return way_out(self.constraint, left)
+
+    def _leave(self, way: list[int]) -> list[int]:
+        for token in way:
+            self._take(token, 0.0)
+            self.forced += 1
+        self.closed_early = True
+        self.finish = "stop"
+        return []
 
     def _continue(self, read: list[int]) -> list[int]:
         read = read + self._take_forced()
@@ -148,4 +179,5 @@ class RowDecode:
             finish_reason=self.finish or "length",
             usage=Usage(read=read, reused=reused, generated=self.sampled, forced=self.forced),
             ms=(time.perf_counter() - self.started) * 1000,
+            closed_early=self.closed_early,
         )

@@ -165,7 +165,7 @@ class LocalEngine:
         json_schema, convert = (None, None) if schema is None else schema_of(schema)
         shape = {name: options.pop(name, None) for name in ("regex", "choices")}
         pieces = self.session(messages).stream(
-            DecodeOptions(max_tokens or BASE_MAX_TOKENS, **options), schema=json_schema, **shape
+            DecodeOptions(max_tokens or BASE_MAX_TOKENS, close=True, **options), schema=json_schema, **shape
         )
         last: Any = None
         while True:

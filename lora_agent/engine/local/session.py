@@ -167,8 +167,9 @@ class LocalSession:
         seed: int | None = None,
     ) -> Result:
         """The base's own answer: free, or under one of `schema` (the request for JSON is written into the prompt as
-        well), `regex` (Rust syntax, the whole text) and `choices`. Raises SchemaError before any token."""
-        options = DecodeOptions(max_tokens or BASE_MAX_TOKENS, deadline, cancel, temperature, 1.0, seed)
+        well), `regex` (Rust syntax, the whole text) and `choices`. Near the end of the budget the value is finished by
+        the shortest way that the grammar allows (`closed_early`). Raises SchemaError before any token."""
+        options = DecodeOptions(max_tokens or BASE_MAX_TOKENS, deadline, cancel, temperature, 1.0, seed, close=True)
         pieces = self.stream(options, schema=schema, regex=regex, choices=choices)
         while True:
             try:
@@ -212,6 +213,7 @@ class LocalSession:
             ms=(time.perf_counter() - started) * 1000,
             error=error,
             logprobs=completion.logprobs,
+            closed_early=completion.closed_early,
         )
 
     def _grammar(
