@@ -166,6 +166,8 @@ class Result:
     logprobs: tuple[float, ...] = ()
     closed_early: bool = False
     """Valid, but finished by the shortest way because the token budget was nearly spent."""
+    redecoded: int = 0
+    """How often a part was decoded again because a keyword that no grammar expresses did not hold."""
 
     @property
     def ok(self) -> bool:

@@ -131,6 +131,31 @@ def test_a_value_is_closed_before_the_budget_cuts_it_off(engine: LocalEngine) ->
     assert (cut.verdict, cut.finish_reason) == ("truncated", "length")
 
 
+def test_what_no_grammar_expresses_is_decoded_again_until_it_holds(engine: LocalEngine) -> None:
+    """uniqueItems and real dates are checked after the decode; the failing choice is excluded and another made."""
+    unique = {"type": "array", "items": {"enum": ["a", "b"]}, "minItems": 2, "maxItems": 2, "uniqueItems": True}
+    dates = {"type": "array", "items": {"type": "string", "format": "date"}, "minItems": 4, "maxItems": 4}
+    repeated = 0
+    for seed in range(6):
+        loose = {**unique, "uniqueItems": False}
+        plain = engine.session(TALK).generate(schema=loose, temperature=1.0, seed=seed).output
+        result = engine.session(TALK).generate(schema=unique, temperature=1.0, seed=seed)
+        assert (result.verdict, sorted(result.output)) == ("valid", ["a", "b"])
+        assert result.output[0] == plain[0]  # what was right stays
+        repeated += plain[0] == plain[1]
+        assert (result.redecoded > 0) == (plain[0] == plain[1])
+    assert repeated
+    for seed in range(4):
+        session = engine.session(TALK)
+        found = session.generate(schema=dates, temperature=1.0, seed=seed)
+        assert found.verdict == "valid", found.error
+        assert session.cached_tokens == session.context_tokens
+    impossible = {**unique, "minItems": 3, "maxItems": 3}
+    failed = engine.session(TALK).generate(schema=impossible)
+    assert (failed.verdict, failed.output) == ("invalid", None)
+    assert "unique" in str(failed.error)
+
+
 def exhaust(pieces: Generator[str, None, Result]) -> Result:
     while True:
         try:

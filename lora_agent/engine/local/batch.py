@@ -54,9 +54,12 @@ def call_batch(
             item.slot, item.tail = BASE_SLOT, _instruction(engine, item.package)
     _run(engine, items)
     results = []
-    for item in items:
+    for item, call in zip(items, calls, strict=True):
         completion = item.row.completion(engine.base.tokenizer, len(item.context) + len(item.tail), 0)
-        results.append(finish(item.package, completion, item.grammar, item.row.alternatives, engine.vocabulary))
+        result = finish(item.package, completion, item.grammar, item.row.alternatives, engine.vocabulary)
+        if result.verdict == "invalid" and not prompted:  # only a session can go back: its cache has one row
+            result = engine.call(*call, max_tokens=item.row.options.max_tokens)
+        results.append(result)
     return results
 
 

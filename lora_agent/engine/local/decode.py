@@ -60,12 +60,19 @@ class RowDecode:
     forced: int = 0
     finish: FinishReason | None = None
     closed_early: bool = False
+    chosen: list[int] = field(default_factory=list)
+    """Which of `tokens` were chosen, by index; the others were forced."""
+    excluded: set[tuple[int, ...]] = field(default_factory=set)
+    """Beginnings of the text that must not be written (again)."""
     alternatives: list[Alternatives] = field(default_factory=list)
     started: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
         seed = self.options.seed
         self._generator = torch.Generator().manual_seed(seed) if seed is not None else None
+
+    def running(self) -> bool:
+        return self.finish is None
 
     def opening(self) -> list[int]:
         """Tokens that the grammar forces before anything is chosen: they are read together with the prompt."""
@@ -78,6 +85,7 @@ class RowDecode:
         logits = logits.float().clone()
         if self.constraint is not None:
             self.constraint.apply(logits)
+            self._exclude(logits)
         logprobs = torch.log_softmax(logits, 0)
         self._note_alternatives(logprobs)
         token = self._choose(logprobs)
@@ -88,9 +96,38 @@ class RowDecode:
             return []
         if (way := self._last_way_out(token)) is not None:
             return self._leave(way)
+        self.chosen.append(len(self.tokens))
         self._take(token, float(logprobs[token]))
         self.sampled += 1
         return self._continue([token])
+
+    def go_back(self, first: int) -> bool:
+        """Take back the last choice at or after token `first` that leaves another, and exclude what it chose. False,
+        and nothing is changed, where there is none."""
+        if self.constraint is None:
+            return False
+        places = [place for place in self.chosen if place >= first]
+        probe = self.constraint.copy()
+        excluded = set(self.excluded)
+        while places:
+            place = places.pop()
+            probe.rollback(len(probe.tokens) - place)
+            excluded.add(tuple(self.tokens[: place + 1]))
+            prefix = tuple(self.tokens[:place])
+            if any((*prefix, token) not in excluded for token in probe.allowed()):
+                self.excluded, self.constraint, self.finish = excluded, probe, None
+                del self.tokens[place:], self.logprobs[place:]
+                self.chosen = [c for c in self.chosen if c < place]
+                self.alternatives = [a for a in self.alternatives if a.step < place]
+                return True
+        return False
+
+    def _exclude(self, logits: Tensor) -> None:
+        if self.excluded:
+            written = tuple(self.tokens)
+            for beginning in self.excluded:
+                if beginning[:-1] == written:
+                    logits[beginning[-1]] = -math.inf
 
     def _last_way_out(self, token: int) -> list[int] | None:
         """The way to the value's end from here, if after `token` there would be none within the budget any more."""

@@ -17,6 +17,7 @@ from lora_agent.engine.local.contract import check_input, finish, output_grammar
 from lora_agent.engine.local.decode import DecodeOptions, RowDecode
 from lora_agent.engine.local.lora import BASE_SLOT
 from lora_agent.engine.local.prefix_cache import common_length, to_cache
+from lora_agent.engine.local.repair import Repair
 from lora_agent.engine.protocol import Cancel
 from lora_agent.errors import ContextTooLongError, SchemaError
 from lora_agent.registry import AdapterPackage
@@ -142,10 +143,11 @@ class LocalSession:
             kind, schema = package.spec.output, package.output_schema
             grammar = output_grammar(kind, schema, inputs, tools, self._engine.vocabulary, options.max_tokens)
             row = self._row(grammar, options)
-            usage = self._decode(package, tools, inputs, row)
+            repair = Repair(grammar, self._engine.vocabulary)
+            usage = self._decode(package, tools, inputs, row, repair)
             completion = row.completion(self._engine.base.tokenizer, usage.read, usage.reused)
             result = finish(package, completion, grammar, row.alternatives, self._engine.vocabulary)
-        return replace(result, ms=(time.perf_counter() - started) * 1000)
+        return replace(result, ms=(time.perf_counter() - started) * 1000, redecoded=repair.made)
 
     def _without_tools(self) -> LocalSession:
         """The same conversation as adapters read it whose input has no tools: they were trained without a list of
@@ -199,7 +201,8 @@ class LocalSession:
         tail = renderer.tokens(prompt)
         usage = self.prefill() + Usage(read=len(tail))
         tokenizer = self._engine.base.tokenizer
-        for _ in self._steps(tail, BASE_SLOT, self._cache, row):
+        repair = Repair(grammar, self._engine.vocabulary)
+        for _ in self._steps(tail, BASE_SLOT, self._cache, row, repair):
             yield tokenizer.decode(row.tokens, clean_up_tokenization_spaces=False).rstrip("\ufffd")
         completion = row.completion(tokenizer, usage.read, usage.reused)
         output, verdict, error = read_output(completion, grammar)
@@ -214,6 +217,7 @@ class LocalSession:
             error=error,
             logprobs=completion.logprobs,
             closed_early=completion.closed_early,
+            redecoded=repair.made,
         )
 
     def _grammar(
@@ -277,7 +281,9 @@ class LocalSession:
         stops = self._engine.base.renderer.stop_token_ids
         return RowDecode(None if grammar is None else grammar.start(), stops, options)
 
-    def _decode(self, package: AdapterPackage, tools: Sequence[Tool], inputs: dict[str, Any], row: RowDecode) -> Usage:
+    def _decode(
+        self, package: AdapterPackage, tools: Sequence[Tool], inputs: dict[str, Any], row: RowDecode, repair: Repair
+    ) -> Usage:
         engine = self._engine
         renderer = engine.base.renderer
         slot = engine.resident(package)
@@ -286,18 +292,18 @@ class LocalSession:
         tail = suffix(renderer, package.spec.prompt, self.messages, inputs)
         self._check_length(len(self._ids) + len(passages) + len(tail), row.options.max_tokens)
         if package.spec.kind == "lora":
-            return self._decode_lora(package, slot, passages, tail, row)
+            return self._decode_lora(package, slot, passages, tail, row, repair)
         usage = self.prefill()
         before = self.cached_tokens
         if passages:
             engine.runner.read(passages, self._cache)
-        usage += self._run_suffix(tail, slot, self._cache, row)
+        usage += self._run_suffix(tail, slot, self._cache, row, repair)
         if self.cached_tokens > before:
             self._cache.crop(before - self.cached_tokens)
         return usage + Usage(read=len(passages))
 
     def _decode_lora(
-        self, package: AdapterPackage, slot: int, passages: list[int], tail: list[int], row: RowDecode
+        self, package: AdapterPackage, slot: int, passages: list[int], tail: list[int], row: RowDecode, repair: Repair
     ) -> Usage:
         """A plain LoRA reads everything itself, so it has a cache of its own, shared with its earlier calls."""
         engine = self._engine
@@ -309,25 +315,35 @@ class LocalSession:
             engine.runner.read(list(ids[keep:]), cache)
         engine.prefixes.store(package.digest, ids, cache, None)
         usage = Usage(read=len(ids) - keep, reused=keep)
-        return usage + self._run_suffix(tail, slot, cache, row)
+        return usage + self._run_suffix(tail, slot, cache, row, repair)
 
-    def _run_suffix(self, tail: list[int], slot: int, cache: Any, row: RowDecode) -> Usage:
+    def _run_suffix(self, tail: list[int], slot: int, cache: Any, row: RowDecode, repair: Repair) -> Usage:
         """Read the suffix, decode, and leave the cache as it was."""
-        for _ in self._steps(tail, slot, cache, row):
+        for _ in self._steps(tail, slot, cache, row, repair):
             pass
         return Usage(read=len(tail))
 
-    def _steps(self, tail: list[int], slot: int, cache: Any, row: RowDecode) -> Iterator[None]:
+    def _steps(self, tail: list[int], slot: int, cache: Any, row: RowDecode, repair: Repair) -> Iterator[None]:
         """The decode, pausing after each forward pass; the cache is as before once it is over or closed."""
         before = cache.get_seq_length()
         feed = tail + row.opening()
         try:
-            while feed and row.finish is None:
+            while feed and row.running():
                 with self._engine.lock, self._engine.bank.use([slot]):
                     logits = self._engine.runner.read(feed, cache)
                 feed = row.step(logits)
                 yield
+                if not row.running() and repair.again(row):
+                    feed = self._rewind(cache, before, [*tail, *row.tokens])
         finally:
             grown = cache.get_seq_length() - before
             if grown:
                 cache.crop(-grown)
+
+    @staticmethod
+    def _rewind(cache: Any, before: int, wanted: list[int]) -> list[int]:
+        """Crop the cache to what leads to `wanted` and return what must be read (again): at least the last token,
+        whose logits are needed."""
+        held = min(cache.get_seq_length() - before, len(wanted) - 1)
+        cache.crop(before + held - cache.get_seq_length())
+        return wanted[held:]

@@ -1,0 +1,52 @@
+"""A finished value that breaks a keyword which no grammar expresses: go back to its last choice and choose otherwise.
+
+The failing sequence of tokens is excluded, so each attempt differs; what was right before the failing value stays as it
+is. Depth first: the last choice inside the failing value is changed first, an earlier one when a place has no other
+way on. Knows rows and grammars, no models.
+"""
+
+from __future__ import annotations
+
+from lora_agent.engine.local.decode import RowDecode
+from lora_agent.structured import Grammar, Vocabulary
+from lora_agent.structured.span import value_span
+
+MAX_ATTEMPTS = 8
+
+
+class Repair:
+    """Asked when a row has stopped; says where to go on."""
+
+    def __init__(self, grammar: Grammar | None, vocabulary: Vocabulary, attempts: int = MAX_ATTEMPTS) -> None:
+        self._grammar = grammar
+        self._vocabulary = vocabulary
+        self.left = attempts
+        self.made = 0
+
+    def again(self, row: RowDecode) -> bool:
+        """Whether `row` was taken back to an earlier token, with what came there excluded. False: it is as good as
+        it gets."""
+        if self._grammar is None or row.finish != "stop" or row.closed_early or self.left <= 0:
+            return False
+        text = self._vocabulary.decode(row.tokens)
+        found = self._grammar.validate(text)
+        if not found.errors:
+            return False
+        span = value_span(text, found.errors[0].pointer)
+        if span is None:
+            return False
+        self.left -= 1
+        if not row.go_back(self._first_token(row, text[: span[0]])):
+            return False
+        self.made += 1
+        return True
+
+    def _first_token(self, row: RowDecode, before: str) -> int:
+        """Index of the token that holds the first character after `before`."""
+        length = len(before.encode())
+        total = 0
+        for index, token in enumerate(row.tokens):
+            total += len(self._vocabulary.tokens.decode_bytes([token]))
+            if total > length:
+                return index
+        return len(row.tokens)
