@@ -5,7 +5,7 @@ validated, then with the gate's report and the calibration.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from lora_agent.engine.local.engine import LocalEngine
+from lora_agent.errors import SchemaError
 from lora_agent.registry import (
     AdapterPackage,
     AdapterSpec,
@@ -34,7 +35,7 @@ from lora_agent.render import ChatRenderer
 from .card import card
 from .data.origins import describe, digest
 from .data.rows import Row
-from .encode import TargetSpelling, encode
+from .encode import Encoded, TargetSpelling, encode
 from .run import Run
 
 _TOLERANCE = 0.35
@@ -108,7 +109,7 @@ def make_fingerprint(
 ) -> Fingerprint:
     """Canary: a short development row of our own generator, read as a whole; the first target tokens are scored."""
     own = [row for row in dev if row.source.startswith("generator")] or list(dev)
-    encoded = [encode(engine.base.renderer, package.spec.prompt, row, spell) for row in own[:200]]
+    encoded = list(_encodable(engine, package, own[:200], spell))
     row = min(encoded, key=lambda e: (len(e) < 40, len(e)))
     ids = [*row.context, *row.suffix, *row.target][-512:]
     first = len(ids) - len(row.target)
@@ -123,3 +124,14 @@ def make_fingerprint(
     return Fingerprint(
         canary=ids, positions=positions, targets=targets, base=base, adapted=adapted, tolerance=_TOLERANCE
     )
+
+
+def _encodable(
+    engine: LocalEngine, package: AdapterPackage, rows: Sequence[Row], spell: TargetSpelling
+) -> Iterator[Encoded]:
+    """Rows whose targets fit the grammar; a development row need not (it may hold more items than the bounds allow)."""
+    for row in rows:
+        try:
+            yield encode(engine.base.renderer, package.spec.prompt, row, spell)
+        except SchemaError:
+            continue

@@ -76,7 +76,18 @@ def folder(tmp_path: Path) -> Path:
     ],
 )
 def test_finds_the_passage_first(folder: Path, question: str, document: str) -> None:
-    assert Fts5Retriever.from_folder(folder).search(question, 3)[0].id == document
+    retriever = Fts5Retriever.from_folder(folder)
+    retriever.min_coverage = 0.0
+    assert retriever.search(question, 3)[0].id == document
+
+
+@pytest.mark.parametrize("question", ["Does the baker of the rye bread speak Latin and Greek?", "Who won the cup?"])
+def test_passages_that_hold_too_little_of_a_question_are_no_hits(folder: Path, question: str) -> None:
+    retriever = Fts5Retriever.from_folder(folder)
+    assert retriever.search(question, 3) == []
+    assert retriever.search("What does rye bread cost?", 3)[0].id == "prices.csv#1"
+    retriever.min_coverage = 0.0
+    assert bool(retriever.search(question, 3)) == ("bread" in question)
 
 
 def test_passages_carry_title_and_clean_text(folder: Path) -> None:

@@ -7,6 +7,7 @@ Words are compared by their English stem (Porter) and without accents. It finds 
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import sqlite3
 import threading
@@ -23,6 +24,10 @@ from lora_agent.types import Document
 _TITLE_WEIGHT = 2.0
 """A word in a heading says more about a passage than one in its text."""
 _QUERY_WORDS = 64
+MIN_COVERAGE = 1 / 3
+"""Share of a question, its words weighted by rarity, that one passage must hold; with less there are no hits, and an
+agent says that the documents do not hold the answer. Decision 008 has what this turns away, rightly and wrongly."""
+_HOLDERS = "SELECT rowid FROM passages WHERE passages MATCH ?"
 _WORD = re.compile(r"\w+")
 _CJK = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])")
 STOPWORDS = frozenset(
@@ -39,7 +44,14 @@ STOPWORDS = frozenset(
 class Fts5Retriever:
     """Made by `from_folder` or `from_texts`. `skipped` lists files that were left out, with the reason."""
 
-    def __init__(self, passages: Sequence[Passage], *, skipped: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        passages: Sequence[Passage],
+        *,
+        skipped: Sequence[tuple[str, str]] = (),
+        min_coverage: float = MIN_COVERAGE,
+    ) -> None:
+        self.min_coverage = min_coverage
         self.documents = tuple(passage.document for passage in passages)
         self.skipped = tuple(skipped)
         seen: set[str] = set()
@@ -93,16 +105,34 @@ class Fts5Retriever:
         return cls(passages)
 
     def search(self, query: str, k: int = 3) -> list[Document]:
-        """The `k` passages that share most, and the rarest, words with the query; none if they share none."""
-        match = _match(query)
-        if not match or k < 1:
+        """The `k` passages that share most, and the rarest, words with the query; none if no passage holds
+        `min_coverage` of it."""
+        phrases = _phrases(query)
+        if not phrases or k < 1:
             return []
+        match = " OR ".join(phrases)
         with self._lock:
             rows = self._index.execute(
                 "SELECT rowid FROM passages WHERE passages MATCH ? ORDER BY bm25(passages, ?, 1.0) LIMIT ?",
                 (match, _TITLE_WEIGHT, k),
             ).fetchall()
-        return [self.documents[row] for (row,) in rows]
+            found = [int(row) for (row,) in rows]
+            if not found or max(self._coverage(phrases, found)) < self.min_coverage:
+                return []
+        return [self.documents[row] for row in found]
+
+    def _coverage(self, phrases: Sequence[str], rows: Sequence[int]) -> list[float]:
+        """For each row the share of the phrases that it holds, weighted by BM25's inverse document frequency
+        (Robertson and Zaragoza 2009, eq. 3.1, kept positive)."""
+        held = dict.fromkeys(rows, 0.0)
+        total = 0.0
+        for phrase in phrases:
+            holders = [row for (row,) in self._index.execute(_HOLDERS, (phrase,))]
+            weight = math.log(1 + (len(self.documents) - len(holders) + 0.5) / (len(holders) + 0.5))
+            total += weight
+            for row in held.keys() & set(holders):
+                held[row] += weight
+        return [value / total for value in held.values()]
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -128,8 +158,8 @@ def _indexed(text: str) -> str:
     return _CJK.sub(r" \1 ", text)
 
 
-def _match(query: str) -> str:
-    """An FTS5 expression of quoted words joined by OR: nothing in the query can act as its syntax."""
+def _phrases(query: str) -> list[str]:
+    """The query's words, quoted for FTS5: nothing in them can act as its syntax."""
     words = _WORD.findall(query.lower().replace("\0", " "))
     words = [word for word in words if word not in STOPWORDS] or words
     phrases: dict[str, None] = {}
@@ -139,4 +169,4 @@ def _match(query: str) -> str:
             phrases.update(dict.fromkeys(f"{a} {b}" for a, b in itertools.pairwise(characters)))
         else:
             phrases[_indexed(word).strip()] = None
-    return " OR ".join(f'"{phrase}"' for phrase in list(phrases)[:_QUERY_WORDS])
+    return [f'"{phrase}"' for phrase in list(phrases)[:_QUERY_WORDS]]
