@@ -53,7 +53,7 @@ REQUESTS = (
     ),
     Request(
         "A question that the documents answer",
-        "How many days do I have to return an unopened bag of coffee?",
+        "How long can I return an unopened bag of coffee?",
         "answer",
         lambda result: any(source.startswith("returns.md") for source in result.citations),
     ),

@@ -51,7 +51,9 @@ class TargetSpelling:
     def __call__(self, row: Row) -> list[int]:
         """Token ids with the stop token. Raises SchemaError if the output does not fit its own contract."""
         tools = read_tools(row.input.get("tools"))
-        grammar = output_grammar(self._output, self._schema, row.input, tools, self._vocabulary, self._budget)
+        grammar = output_grammar(
+            self._output, self._schema, row.input, tools, self._vocabulary, self._budget, narrow=False
+        )
         return [*grammar.tokens_of(compact_json(row.output)), self._stop]
 
 

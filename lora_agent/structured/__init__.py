@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lora_agent.structured.bounds import Bound, bound
 from lora_agent.structured.calls import calls_schema, normalise_parameters
+from lora_agent.structured.candidates import candidates
 from lora_agent.structured.compile import compile_choice, compile_regex, compile_schema
 from lora_agent.structured.constraint import Constraint
 from lora_agent.structured.explain import Explanation, explain
@@ -29,6 +30,7 @@ __all__ = [
     "Vocabulary",
     "bound",
     "calls_schema",
+    "candidates",
     "compile_choice",
     "compile_regex",
     "compile_schema",

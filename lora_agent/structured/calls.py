@@ -25,8 +25,11 @@ def normalise_parameters(schema: Any) -> Normalised:
     return normalise(schema)
 
 
-def calls_schema(tools: Sequence[Tool], max_calls: int = MAX_CALLS) -> JsonSchema:
-    """No call is always allowed. Without tools it is the only answer: `{"calls":[]}`."""
+def calls_schema(
+    tools: Sequence[Tool], max_calls: int = MAX_CALLS, *, first: Sequence[Tool] | None = None
+) -> JsonSchema:
+    """No call is always allowed. Without tools it is the only answer: `{"calls":[]}`. `first`: the tools that the first
+    call may name (see `candidates`); later ones may name any."""
     names = [tool.name for tool in tools]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ToolNameClashError(f"tools share the name {twice[0]!r}", hint="Give every tool its own name.")
@@ -43,7 +46,12 @@ def calls_schema(tools: Sequence[Tool], max_calls: int = MAX_CALLS) -> JsonSchem
             }
         )
     items = branches[0] if len(branches) == 1 else {"anyOf": branches}
-    calls = {"type": "array", "items": items, "maxItems": max_calls} if branches else {"type": "array", "maxItems": 0}
+    calls: dict[str, Any] = (
+        {"type": "array", "items": items, "maxItems": max_calls} if branches else {"type": "array", "maxItems": 0}
+    )
+    leading = [branch for tool, branch in zip(tools, branches, strict=True) if first is None or tool in first]
+    if 0 < len(leading) < len(branches):
+        calls["prefixItems"] = [leading[0] if len(leading) == 1 else {"anyOf": leading}]
     schema: JsonSchema = {
         "type": "object",
         "properties": {"calls": calls},

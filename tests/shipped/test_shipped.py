@@ -76,12 +76,12 @@ def test_one_prefill_serves_all(engine: LocalEngine) -> None:
 
 
 def test_the_demo_runs_through(engine: LocalEngine) -> None:
-    """The first adapters do not manage all seven (README, Limits): these must, and nothing may break."""
+    """All seven end as they should where this was measured; other kernels may tip one of them, not more."""
     done = subprocess.run([sys.executable, ROOT / "examples" / "demo.py"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode in (0, 1), done.stderr[-2000:]
     assert "Traceback" not in done.stderr
     table = {
         line[3:43].strip(): line for line in done.stdout.splitlines() if line[:2] in {f"{n}." for n in range(1, 8)}
     }
-    for title in ("A Python function is called", "Small talk"):
-        assert table[title].endswith("as expected"), done.stdout[-3000:]
+    assert len(table) == 7
+    assert sum(line.endswith("as expected") for line in table.values()) >= 6, done.stdout[-3000:]

@@ -13,7 +13,8 @@ from typing import Any
 
 from lora_agent.errors import AdapterInputError
 from lora_agent.registry import AdapterPackage
-from lora_agent.structured import Grammar, Vocabulary, calls_schema, compile_schema, validate
+from lora_agent.render import input_messages
+from lora_agent.structured import Grammar, Vocabulary, calls_schema, candidates, compile_schema, validate
 from lora_agent.types import Completion, JsonSchema, Result, Tool, compact_json
 
 ENUM_FROM = "x-enum-from"
@@ -37,11 +38,22 @@ def output_grammar(
     tools: Sequence[Tool],
     vocabulary: Vocabulary,
     max_tokens: int,
+    *,
+    narrow: bool = True,
 ) -> Grammar:
     """The grammar of one call: for `output` "tool_calls" from the tools, otherwise from the adapter's output schema.
-    Training spells its targets with it. Raises SchemaError for a tool whose parameters cannot be honoured."""
-    full = calls_schema(tools) if output == "tool_calls" else resolve_output(schema, inputs)
-    return compile_schema(full, vocabulary, budget_tokens=max_tokens)
+    Training spells its targets with it, not `narrow`: a decode's first call names a tool that shares a word with the
+    request, if there is one. Raises SchemaError for a tool whose parameters cannot be honoured."""
+    if output != "tool_calls":
+        return compile_schema(resolve_output(schema, inputs), vocabulary, budget_tokens=max_tokens)
+    first = candidates(_asked(inputs), tools) if narrow else None
+    return compile_schema(calls_schema(tools, first=first), vocabulary, budget_tokens=max_tokens)
+
+
+def _asked(inputs: Mapping[str, Any]) -> list[str]:
+    """What the user has said so far."""
+    messages = input_messages(inputs) if inputs.get("messages") else ()
+    return [message.content for message in messages if message.role == "user"]
 
 
 def resolve_output(schema: JsonSchema, inputs: Mapping[str, Any]) -> JsonSchema:
