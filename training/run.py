@@ -24,7 +24,7 @@ from lora_agent.render import ChatRenderer
 from .recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:
-    from lora_agent.engine.local.base import BaseModel
+    from lora_agent.structured import Vocabulary
 
     from .encode import TargetSpelling
 
@@ -83,12 +83,12 @@ class Run:
             max_new_tokens=prompt.max_new_tokens,
         )
 
-    def spelling(self, base: BaseModel) -> TargetSpelling:
-        """How this adapter's targets are written on `base`."""
+    def spelling(self, renderer: ChatRenderer, vocabulary: Vocabulary) -> TargetSpelling:
+        """How this adapter's targets are written on a base."""
         from .encode import TargetSpelling
 
         budget = self.recipe.prompt.max_new_tokens
-        return TargetSpelling(base.renderer, base.vocabulary, self.recipe.output, self.schema("output"), budget)
+        return TargetSpelling(renderer, vocabulary, self.recipe.output, self.schema("output"), budget)
 
     def has(self, stage: str) -> bool:
         return (self.folder / f"{stage}.json").is_file()

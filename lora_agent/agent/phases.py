@@ -144,19 +144,14 @@ def _answer_from_documents(run: Run, *, rewrite: bool) -> Steps:
     given = [document.model_dump(exclude_none=True) for document in documents]
     result = yield from run.adapter("retrieval", shown, documents=given)
     output = _require(result, "retrieval")
-    if _unanswerable(result, run.setup.policy.unanswerable_threshold):
+    doubtful = result.score is not None and result.score >= run.setup.policy.unanswerable_threshold
+    if doubtful or not output.get("answerable"):
         raise Stop("unanswerable", UNANSWERABLE)
     answer = str(output.get("answer") or "").strip()
     citations = tuple(map(str, output.get("citations") or ()))
     if not answer or not set(citations) <= {document.id for document in documents}:
         _bad_output("retrieval", output)
     yield from _finish(run, answer, citations)
-
-
-def _unanswerable(result: Result, threshold: float) -> bool:
-    """An answer that was not written cannot be given, whatever the score."""
-    written = bool(result.output.get("answerable")) if isinstance(result.output, Mapping) else False
-    return not written or (result.score is not None and result.score >= threshold)
 
 
 def _search(run: Run, retriever: Retriever, query: str) -> Generator[Step, None, list[Document]]:

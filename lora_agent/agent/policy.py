@@ -48,8 +48,8 @@ class Policy(Boundary):
     repeat themselves in a second; with a larger base, more rounds let a call use an earlier call's result."""
 
     unanswerable_threshold: float = Field(default=0.5, ge=0.0, le=1.0)
-    """The documents are said not to hold the answer at this probability or above. Where the `retrieval` adapter has a
-    calibrated score, that decides; what it wrote decides where it has none."""
+    """An answer whose calibrated score says with this probability or above that there is none is not given. One that
+    the `retrieval` adapter did not write cannot be, whatever the score."""
 
     retrieval_k: int = Field(default=3, ge=1)
     """Passages shown to the `retrieval` adapter: about 400 tokens at 120 words each."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lora_agent.cli.inputs import read_json_file
 from lora_agent.cli.options import JsonFlag
 from lora_agent.errors import SchemaError
 
@@ -44,12 +45,7 @@ def explain(
 
 
 def _read(file: Path) -> Any:
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SchemaError(f"cannot read {str(file)!r}: {error.strerror}", hint="Check the path.") from error
-    except ValueError as error:
-        raise SchemaError(f"{str(file)!r} is not JSON: {error}", hint="Give the schema as a JSON file.") from error
+    value = read_json_file(file, SchemaError)
     if not isinstance(value, dict | bool):
         raise SchemaError(f"{str(file)!r} holds {value!r:.60}, no schema", hint="A schema is an object, true or false.")
     return value

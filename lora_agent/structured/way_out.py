@@ -17,9 +17,10 @@ def way_out(constraint: Constraint, limit: int) -> list[int] | None:
     """Tokens after which the value is complete, at most `limit`; None where that is not enough. The constraint stays
     as it is."""
     probe = constraint.copy()
+    closing = _closing_tokens(constraint.vocabulary)
     path: list[int] = []
     while not probe.can_stop:
-        step = probe.forced() or [_nearest(probe)]
+        step = probe.forced() or [_nearest(probe, closing)]
         path += step
         if len(path) > limit:
             return None
@@ -28,8 +29,8 @@ def way_out(constraint: Constraint, limit: int) -> list[int] | None:
     return path
 
 
-def _nearest(probe: Constraint) -> int:
-    for token in _closing_tokens(probe.vocabulary):
+def _nearest(probe: Constraint, closing: tuple[int, ...]) -> int:
+    for token in closing:
         if probe.takes(token):
             return token
     vocabulary = probe.vocabulary

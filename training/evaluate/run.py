@@ -31,6 +31,16 @@ class Scored:
     by_source: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
 
 
+def pick(rows: Sequence[Row], n: int) -> list[Row]:
+    """At most `n` rows, evenly spread over the file: the same ones every time."""
+    return [rows[i] for i in pick_index(len(rows), n)]
+
+
+def pick_index(total: int, n: int) -> list[int]:
+    step = max(1.0, total / n)
+    return [int(i * step) for i in range(min(n, total))]
+
+
 def run_system(
     engine: LocalEngine, name: str, rows: Sequence[Row], metric: str, *, prompted: bool = False, block: int = 16
 ) -> Scored:

@@ -17,12 +17,12 @@ from lora_agent.engine.local.contract import resolve_output
 from lora_agent.errors import ConfigError, DataError, LoraAgentError
 from lora_agent.registry import sha256_file
 from lora_agent.structured import validate
-from lora_agent.types import compact_json
+from lora_agent.types import JsonSchema, compact_json
 
 from ..data.decontaminate import Decontaminator
 from ..data.formats import LineProblem, read_lines
 from ..data.rows import Row, write_rows
-from ..encode import Encoded, TargetSpelling, encode, write_encoded
+from ..encode import Encoded, encode, write_encoded
 from ..run import Run
 from ..selection import choose, hold_out
 
@@ -51,7 +51,9 @@ def intact(run: Run) -> bool:
 class _Sieve:
     """What every row must pass; remembers what did not."""
 
-    run: Run
+    input_schema: JsonSchema
+    output_schema: JsonSchema | None
+    """None for tool calls: the grammar of the row's own tools decides, when it is encoded."""
     clean: Decontaminator | None
     seen: dict[str, str] = field(default_factory=dict)
     dropped: list[dict[str, Any]] = field(default_factory=list)
@@ -70,12 +72,10 @@ class _Sieve:
         self.dropped.append({"file": file, "line": line, "reason": reason})
 
     def _reason(self, row: Row) -> str | None:
-        for which, value, schema in (
-            ("input", row.input, self.run.schema("input")),
-            ("output", row.output, resolve_output(self.run.schema("output"), row.input)),
-        ):
-            if self.run.recipe.output == "tool_calls" and which == "output":
-                continue  # the grammar of the row's own tools decides, when it is encoded
+        checks = [("input", row.input, self.input_schema)]
+        if self.output_schema is not None:
+            checks.append(("output", row.output, resolve_output(self.output_schema, row.input)))
+        for which, value, schema in checks:
             found = validate(value, schema)
             if found.errors:
                 first = found.errors[0]
@@ -97,7 +97,8 @@ def work(run: Run) -> dict[str, Any]:
     """Raises ConfigError for files that cannot be read, DataError when too few rows are left."""
     recipe = run.recipe
     hashes = _hashes(run)
-    sieve = _Sieve(run, Decontaminator(hashes) if hashes else None)
+    output_schema = None if recipe.output == "tool_calls" else run.schema("output")
+    sieve = _Sieve(run.schema("input"), output_schema, Decontaminator(hashes) if hashes else None)
     dev = sieve.read(run.data / recipe.data.dev) if recipe.data.dev else []
     train = sieve.read(run.data / recipe.data.train)
     offered = len(train)
@@ -106,7 +107,7 @@ def work(run: Run) -> dict[str, Any]:
     train = choose(train, recipe.fit.max_rows, recipe.fit.seed)
     renderer, vocabulary = load_tokenizer(recipe.base)
     shape = run.prompt_spec(renderer)
-    spell = TargetSpelling(renderer, vocabulary, recipe.output, run.schema("output"), recipe.prompt.max_new_tokens)
+    spell = run.spelling(renderer, vocabulary)
     kept: list[Row] = []
     lengths: list[Encoded] = []
     for row in train:
@@ -147,7 +148,7 @@ def preview(run: Run, count: int = 2) -> str:
     """The first rows as the model sees them, one line per part; what is trained on stands in «»."""
     renderer, vocabulary = load_tokenizer(run.recipe.base)
     shape = run.prompt_spec(renderer)
-    spell = TargetSpelling(renderer, vocabulary, run.recipe.output, run.schema("output"), shape.max_new_tokens)
+    spell = run.spelling(renderer, vocabulary)
     lines = []
     rows = (row for _, row in read_lines(run.data / run.recipe.data.train) if isinstance(row, Row))
     for _, row in zip(range(count), rows, strict=False):

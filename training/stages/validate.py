@@ -13,7 +13,7 @@ from lora_agent.registry import AdapterPackage, Registry
 from .. import packing
 from ..data.rows import Row, read_rows
 from ..evaluate.compare import mcnemar
-from ..evaluate.run import Scored, calibration, report, run_system
+from ..evaluate.run import Scored, calibration, pick, pick_index, report, run_system
 from ..fit.trainable import load_frozen
 from ..run import Run
 
@@ -35,7 +35,7 @@ def work(run: Run) -> dict[str, Any]:
     dev = read_rows(run.rows_file("dev"))
     package = packing.write(run, run.draft, base.renderer, base.identity)
     engine = _engine(base, package)
-    fingerprint = packing.make_fingerprint(engine, package, dev, run.spelling(base))
+    fingerprint = packing.make_fingerprint(engine, package, dev, run.spelling(base.renderer, base.vocabulary))
     package = packing.write(run, run.draft, base.renderer, base.identity, fingerprint=fingerprint)
     engine = _engine(base, package, engine)
     gate = run.recipe.gate
@@ -95,13 +95,3 @@ def _digest_at(run: Run) -> str | None:
 
 def _digest(package: AdapterPackage | None) -> str | None:
     return None if package is None else package.digest
-
-
-def pick(rows: Sequence[Row], n: int) -> list[Row]:
-    """At most `n` rows, evenly spread over the file: the same ones every time."""
-    return [rows[i] for i in pick_index(len(rows), n)]
-
-
-def pick_index(total: int, n: int) -> list[int]:
-    step = max(1.0, total / n)
-    return [int(i * step) for i in range(min(n, total))]

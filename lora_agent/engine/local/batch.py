@@ -105,18 +105,17 @@ def _run(engine: LocalEngine, items: Sequence[_Item]) -> None:
     plain = [slot if item.package.spec.kind == "lora" else 0 for item, slot in zip(items, slots, strict=True)]
     with engine.bank.use(plain):
         reader.read([item.context for item in items], want_logits=False)
-    feeds = [item.tail + item.row.opening() for item in items]
-    going = [i for i, item in enumerate(items) if item.row.finish is None]  # all forced: nothing to decode
-    reader.keep(going)
-    active, feeds = [items[i] for i in going], [feeds[i] for i in going]
-    while active:
+    active = list(items)
+    feeds = [item.tail + item.row.opening() for item in active]
+    while True:
+        going = [i for i, feed in enumerate(feeds) if feed and active[i].row.running()]
+        reader.keep(going)  # a row that is done would cost as much as one that is not
+        active, feeds = [active[i] for i in going], [feeds[i] for i in going]
+        if not active:
+            return
         with engine.bank.use([item.slot for item in active]):
             logits = reader.read(feeds)
         feeds = [item.row.step(logits[i]) for i, item in enumerate(active)]
-        going = [i for i, feed in enumerate(feeds) if feed and active[i].row.finish is None]
-        if len(going) < len(active):  # a row that is done would cost as much as one that is not
-            reader.keep(going)
-            active, feeds = [active[i] for i in going], [feeds[i] for i in going]
 
 
 class _BatchReader:
