@@ -90,6 +90,17 @@ class Run:
         budget = self.recipe.prompt.max_new_tokens
         return TargetSpelling(renderer, vocabulary, self.recipe.output, self.schema("output"), budget)
 
+    @property
+    def start(self) -> Path | None:
+        """The weights file that training goes on from. Raises ConfigError if the package is not there."""
+        if self.recipe.fit.start is None:
+            return None
+        path = self.recipe_path.parent / self.recipe.fit.start / "adapter_model.safetensors"
+        if not path.is_file():
+            hint = "`fit.start` names a package folder, relative to the recipe."
+            raise ConfigError(f"no weights at {str(path)!r} to start from", hint=hint)
+        return path
+
     def has(self, stage: str) -> bool:
         return (self.folder / f"{stage}.json").is_file()
 

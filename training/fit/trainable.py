@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+from safetensors.torch import load_file
 from torch import nn
 
 from lora_agent.engine.local.base import BaseModel, load_base
 from lora_agent.engine.local.unpacked import UnpackedEmbedding, UnpackedLinear
+from lora_agent.errors import ConfigError
 
 from ..recipe import Recipe
 
@@ -33,8 +35,10 @@ def load_frozen(base: str | None) -> BaseModel:
     return loaded
 
 
-def add_adapter(base: BaseModel, recipe: Recipe) -> Any:
-    """A PEFT model with float32 adapter weights on every linear layer but the vocabulary projection."""
+def add_adapter(base: BaseModel, recipe: Recipe, start: Path | None = None) -> Any:
+    """A PEFT model with float32 adapter weights on every linear layer but the vocabulary projection.
+
+    `start` is a PEFT weights file to go on from. Raises ConfigError if it was made with another rank or other layers."""
     torch.manual_seed(recipe.fit.seed)
     config = LoraConfig(
         task_type="CAUSAL_LM",
@@ -45,7 +49,20 @@ def add_adapter(base: BaseModel, recipe: Recipe) -> Any:
     )
     model = get_peft_model(base.model, config, autocast_adapter_dtype=True)
     model.peft_config["default"].base_model_name_or_path = base.id
+    if start is not None:
+        _load(model, start)
     return model
+
+
+def _load(model: Any, start: Path) -> None:
+    weights = load_file(start)
+    own = {n.replace(".default.", "."): p.shape for n, p in _adapter_state(model).items()}
+    if {n: w.shape for n, w in weights.items()} != own:
+        raise ConfigError(
+            f"the weights {str(start)!r} do not fit this adapter: another rank, other layers or another base",
+            hint="Give `fit.rank` and `base` as in the package that `fit.start` names.",
+        )
+    set_peft_model_state_dict(model, weights)
 
 
 def save_adapter(model: Any, folder: Path, recipe: Recipe, invocation_ids: list[int]) -> None:

@@ -16,7 +16,10 @@ from ..run import Run
 
 def inputs(run: Run) -> Any:
     data, base = run.report("data"), run.report("plan")["base"]
-    return {"rows": data["train"]["sha256"], "base": base, "fit": run.recipe.fit.model_dump(mode="json")}
+    found: dict[str, Any] = {"rows": data["train"]["sha256"], "base": base, "fit": run.recipe.fit.model_dump(mode="json")}
+    if run.start is not None:
+        found["start"] = sha256_file(run.start)
+    return found
 
 
 def intact(run: Run) -> bool:
@@ -28,11 +31,12 @@ def work(run: Run) -> dict[str, Any]:
     rows = read_encoded(run.rows_file("tokens"))
     base = load_frozen(run.recipe.base)
     invocation = base.renderer.tokens(run.prompt_spec(base.renderer).invocation)
-    model = add_adapter(base, run.recipe)
+    model = add_adapter(base, run.recipe, run.start)
     done = train(model, rows, fit, run.folder, key=compact_json(inputs(run)))
     save_adapter(model, run.weights, run.recipe, invocation)
     return {
         "rows": len(rows),
+        "start_sha256": inputs(run).get("start"),
         "epochs": epochs(len(rows), fit),
         "rows_seen": done.rows,
         "steps": done.step,
