@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,7 @@ def test_every_row_is_seen_once_and_groups_stay_together() -> None:
         for row in batch:
             assert sum(r.group == row.group for r in batch) == 2
     assert list(epoch(made, 4, seed=1)) == batches
+    assert all(len(batch) <= 4 for batch in epoch([replace(row, group="all") for row in made], 4, seed=1))
     assert list(epoch(made, 4, seed=2)) != batches
 
 

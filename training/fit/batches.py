@@ -121,9 +121,13 @@ def shared_prefix(rows: Sequence[Encoded]) -> int:
 
 
 def epoch(rows: Sequence[Encoded], batch_rows: int, seed: int) -> Iterator[list[Encoded]]:
-    """All rows once in a seeded order: groups stay together, groups of like length share a batch."""
+    """All rows once in a seeded order: groups stay together up to a batch, groups of like length share one."""
     rng = random.Random(seed)
-    groups = [list(g) for _, g in groupby(rows, key=lambda r: r.group)]
+    groups = [
+        rows_of[start : start + batch_rows]
+        for rows_of in (list(g) for _, g in groupby(rows, key=lambda r: r.group))
+        for start in range(0, len(rows_of), batch_rows)
+    ]
     rng.shuffle(groups)
     batches: list[list[Encoded]] = []
     window = 16 * batch_rows  # rows sorted by length at a time: attention pads little, still well mixed

@@ -16,7 +16,11 @@ from ..run import Run
 
 def inputs(run: Run) -> Any:
     data, base = run.report("data"), run.report("plan")["base"]
-    found: dict[str, Any] = {"rows": data["train"]["sha256"], "base": base, "fit": run.recipe.fit.model_dump(mode="json")}
+    found: dict[str, Any] = {
+        "rows": data["train"]["sha256"],
+        "base": base,
+        "fit": run.recipe.fit.model_dump(mode="json"),
+    }
     if run.start is not None:
         found["start"] = sha256_file(run.start)
     return found
