@@ -118,6 +118,17 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class TokenLogprob:
+    """One token of an output: its text, its bytes (a token may end inside a character), the natural-log probability
+    under the grammar-masked distribution, and the likeliest tokens at its place, most likely first."""
+
+    token: str
+    bytes: bytes
+    logprob: float
+    top: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True)
 class Completion:
     """What a decode produced. `logprobs[i]` is the natural-log probability of `tokens[i]` under the
     grammar-masked distribution (0.0 for forced tokens)."""
@@ -166,6 +177,8 @@ class Result:
     logprobs: tuple[float, ...] = ()
     closed_early: bool = False
     """Valid, but finished by the shortest way because the token budget was nearly spent."""
+    token_logprobs: tuple[TokenLogprob, ...] = ()
+    """Per token of `raw`, where the caller asked for `top_logprobs`."""
     redecoded: int = 0
     """How often a part was decoded again because a keyword that no grammar expresses did not hold."""
 

@@ -38,23 +38,37 @@ class Session(Protocol):
         deadline: float | None = None,
         cancel: Cancel | None = None,
         temperature: float = 0.0,
+        top_p: float = 1.0,
         seed: int | None = None,
+        top_logprobs: int | None = None,
+        watch: Callable[[str], None] | None = None,
+        calls: tuple[int, int] = (0, 8),
         **inputs: Any,
     ) -> Result:
         """Run one adapter on the base KV; `inputs` are the fields of its input schema beside `messages`
-        and `tools`. `deadline` is a `time.monotonic()` value. Roll back afterwards."""
+        and `tools`. `deadline` is a `time.monotonic()` value. Roll back afterwards.
+
+        `top_logprobs`: fill `Result.token_logprobs`, with this many alternatives each. `watch`: told the text so far
+        while it is written. `calls`: the least and the most calls of an adapter that calls tools."""
 
     def generate(
         self,
         *,
         schema: JsonSchema | None = None,
+        regex: str | None = None,
+        choices: Sequence[str] | None = None,
         max_tokens: int | None = None,
         deadline: float | None = None,
         cancel: Cancel | None = None,
         temperature: float = 0.0,
+        top_p: float = 1.0,
         seed: int | None = None,
+        stop: Sequence[str] = (),
+        top_logprobs: int | None = None,
+        watch: Callable[[str], None] | None = None,
     ) -> Result:
-        """Let the base model answer, free or under a schema. Rolled back afterwards, like an adapter."""
+        """Let the base model answer: free (ending before the first of the texts in `stop`), or under one of `schema`,
+        `regex` and `choices`. Rolled back afterwards, like an adapter."""
 
     def extend(self, messages: Sequence[Message]) -> None:
         """Append messages to the conversation; what the cache already holds is kept."""

@@ -26,10 +26,10 @@ def normalise_parameters(schema: Any) -> Normalised:
 
 
 def calls_schema(
-    tools: Sequence[Tool], max_calls: int = MAX_CALLS, *, first: Sequence[Tool] | None = None
+    tools: Sequence[Tool], max_calls: int = MAX_CALLS, *, first: Sequence[Tool] | None = None, min_calls: int = 0
 ) -> JsonSchema:
-    """No call is always allowed. Without tools it is the only answer: `{"calls":[]}`. `first`: the tools that the first
-    call may name (see `candidates`); later ones may name any."""
+    """No call is allowed unless `min_calls` says otherwise. Without tools it is the only answer: `{"calls":[]}`.
+    `first`: the tools that the first call may name (see `candidates`); later ones may name any."""
     names = [tool.name for tool in tools]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ToolNameClashError(f"tools share the name {twice[0]!r}", hint="Give every tool its own name.")
@@ -49,6 +49,8 @@ def calls_schema(
     calls: dict[str, Any] = (
         {"type": "array", "items": items, "maxItems": max_calls} if branches else {"type": "array", "maxItems": 0}
     )
+    if branches and min_calls:
+        calls["minItems"] = min_calls
     leading = [branch for tool, branch in zip(tools, branches, strict=True) if first is None or tool in first]
     if 0 < len(leading) < len(branches):
         calls["prefixItems"] = [leading[0] if len(leading) == 1 else {"anyOf": leading}]

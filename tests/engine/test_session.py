@@ -275,3 +275,37 @@ def test_an_adapter_of_another_base_is_refused(engine: LocalEngine, packages: li
             engine.call("lora", {"messages": TALK})
     finally:
         engine.registry = before
+
+
+def test_a_stop_text_ends_a_free_answer_and_is_never_shown(engine: LocalEngine) -> None:
+    session = engine.session(TALK)
+    plain = session.generate(max_tokens=40).raw
+    word = plain[len(plain) // 2 :][:3]
+    shown: list[str] = []
+    result = session.generate(max_tokens=40, stop=[word, "never written"], watch=shown.append, top_logprobs=0)
+    assert result.raw == plain[: plain.index(word)]
+    assert result.finish_reason == "stop"
+    assert all(result.raw.startswith(text) for text in shown)
+    assert "".join(entry.token for entry in result.token_logprobs) in result.raw
+    with pytest.raises(SchemaError, match="stop texts"):
+        session.generate(schema=BOUNDED, stop=["x"])
+
+
+def test_log_probabilities_name_the_tokens_and_their_rivals(engine: LocalEngine) -> None:
+    result = engine.session(TALK).generate(schema=BOUNDED, top_logprobs=3)
+    assert b"".join(entry.bytes for entry in result.token_logprobs).decode() == result.raw
+    for entry in result.token_logprobs:
+        assert 1 <= len(entry.top) <= 3
+        assert entry.top[0].logprob == max(likely.logprob for likely in entry.top)
+        assert entry.logprob == entry.top[0].logprob  # greedy
+    digit = next(entry for entry in result.token_logprobs if entry.logprob < 0)
+    assert all(likely.token.isdigit() for likely in digit.top)  # what the grammar forbids is no rival
+    assert not engine.session(TALK).generate(schema=BOUNDED).token_logprobs
+
+
+def test_a_watcher_sees_an_adapter_write(engine: LocalEngine) -> None:
+    shown: list[str] = []
+    result = engine.session(TALK).run("alora", watch=shown.append)
+    assert len(shown) > 1
+    assert all(result.raw.startswith(text) for text in shown)
+    assert shown[-1] == result.raw

@@ -77,6 +77,13 @@ def test_the_number_of_calls_is_limited() -> None:
     assert not validate(two, calls_schema(TOOLS, max_calls=1)).valid
 
 
+def test_a_least_number_of_calls_leaves_no_way_around_it(vocabulary: Vocabulary) -> None:
+    grammar = compile_schema(calls_schema(TOOLS, min_calls=1), vocabulary)
+    with pytest.raises(SchemaError):
+        grammar.tokens_of('{"calls":[]}')
+    assert compile_schema(calls_schema(TOOLS), vocabulary).tokens_of('{"calls":[]}')
+
+
 def test_faults_name_the_tool() -> None:
     bad = Tool(name="broken", parameters={"type": "object", "properties": {"a": {"type": "strng"}}})
     with pytest.raises(SchemaError, match=r"tool 'broken'.*'/properties/a'"):

@@ -15,7 +15,8 @@ from lora_agent.errors import AdapterInputError
 from lora_agent.registry import AdapterPackage
 from lora_agent.render import input_messages
 from lora_agent.structured import Grammar, Vocabulary, calls_schema, candidates, compile_schema, validate
-from lora_agent.types import Completion, JsonSchema, Result, Tool, compact_json
+from lora_agent.structured.calls import MAX_CALLS
+from lora_agent.types import Completion, JsonSchema, Result, TokenLogprob, Tool, compact_json
 
 ENUM_FROM = "x-enum-from"
 
@@ -40,14 +41,18 @@ def output_grammar(
     max_tokens: int,
     *,
     narrow: bool = True,
+    calls: tuple[int, int] = (0, MAX_CALLS),
 ) -> Grammar:
     """The grammar of one call: for `output` "tool_calls" from the tools, otherwise from the adapter's output schema.
     Training spells its targets with it, not `narrow`: a decode's first call names a tool that shares a word with the
-    request, if there is one. Raises SchemaError for a tool whose parameters cannot be honoured."""
+    request, if there is one. `calls`: the least and the most calls. Raises SchemaError for a tool whose parameters
+    cannot be honoured."""
     if output != "tool_calls":
         return compile_schema(resolve_output(schema, inputs), vocabulary, budget_tokens=max_tokens)
     first = candidates(_asked(inputs), tools) if narrow else None
-    return compile_schema(calls_schema(tools, first=first), vocabulary, budget_tokens=max_tokens)
+    least, most = calls
+    schema = calls_schema(tools, most, first=first, min_calls=least)
+    return compile_schema(schema, vocabulary, budget_tokens=max_tokens)
 
 
 def _asked(inputs: Mapping[str, Any]) -> list[str]:
@@ -136,6 +141,24 @@ def read_output(completion: Completion, grammar: Grammar | None) -> tuple[Any, s
         first = checked.errors[0]
         return None, "invalid", f"at {first.pointer or '/'}: {first.message}"
     return checked.value, "valid", None
+
+
+def token_logprobs(
+    tokens: Sequence[int],
+    logprobs: Sequence[float],
+    tops: Sequence[Sequence[tuple[int, float]]],
+    vocabulary: Vocabulary,
+) -> tuple[TokenLogprob, ...]:
+    """A row's tokens as text with their probabilities; empty where the row kept no `tops`."""
+
+    def entry(token: int, logprob: float, top: tuple[TokenLogprob, ...] = ()) -> TokenLogprob:
+        piece = vocabulary.tokens.decode_bytes([token])
+        return TokenLogprob(piece.decode(errors="replace"), piece, logprob, top)
+
+    return tuple(
+        entry(token, logprob, tuple(entry(*likely) for likely in top))
+        for token, logprob, top in zip(tokens, logprobs, tops, strict=False)
+    )
 
 
 def confidence_feature(completion: Completion) -> float:

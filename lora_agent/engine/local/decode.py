@@ -32,6 +32,13 @@ class DecodeOptions:
     close: bool = False
     """Near the end of the budget, finish the value by the shortest way instead of being cut off. The row then says
     `closed_early`: strings may be shorter than meant, so adapters whose output is acted on do without."""
+    stop: tuple[str, ...] = ()
+    """Texts that end a free decode; the text ends before the first of them. Not under a grammar."""
+    top_logprobs: int | None = None
+    """Keep the log-probabilities of this many likeliest tokens at each place; 0 keeps only the written token's."""
+    watch: Callable[[str], None] | None = None
+    """Told the text so far after each forward pass, from the thread that decodes. A repair (see `repair.Repair`) may
+    make it shorter again."""
 
 
 @dataclass
@@ -66,6 +73,12 @@ class RowDecode:
     """Beginnings of the text that must not be written (again)."""
     alternatives: list[Alternatives] = field(default_factory=list)
     started: float = field(default_factory=time.perf_counter)
+    decode: Callable[[list[int]], str] | None = None
+    """Tokens → text; needed for `stop` and `watch`."""
+    text: str | None = None
+    """What was written before a stop text, once one has come."""
+    tops: list[list[tuple[int, float]]] = field(default_factory=list)
+    """Per token the likeliest ones at its place and their log-probabilities, where the options ask for them."""
 
     def __post_init__(self) -> None:
         seed = self.options.seed
@@ -80,6 +93,11 @@ class RowDecode:
 
     def step(self, logits: Tensor) -> list[int]:
         """Choose from `logits` (vocabulary,) and return the tokens to read next; [] once the row has finished."""
+        feed = self._step(logits)
+        self._look()
+        return feed if self.finish is None else []
+
+    def _step(self, logits: Tensor) -> list[int]:
         if self._interrupted():
             return []
         logits = logits.float().clone()
@@ -97,7 +115,7 @@ class RowDecode:
         if (way := self._last_way_out(token)) is not None:
             return self._leave(way)
         self.chosen.append(len(self.tokens))
-        self._take(token, float(logprobs[token]))
+        self._take(token, float(logprobs[token]), logprobs)
         self.sampled += 1
         return self._continue([token])
 
@@ -116,7 +134,7 @@ class RowDecode:
             prefix = tuple(self.tokens[:place])
             if any((*prefix, token) not in excluded for token in probe.allowed()):
                 self.excluded, self.constraint, self.finish = excluded, probe, None
-                del self.tokens[place:], self.logprobs[place:]
+                del self.tokens[place:], self.logprobs[place:], self.tops[place:]
                 self.chosen = [c for c in self.chosen if c < place]
                 self.alternatives = [a for a in self.alternatives if a.step < place]
                 return True
@@ -177,11 +195,28 @@ class RowDecode:
                     taken.append(token)
         return taken
 
-    def _take(self, token: int, logprob: float) -> None:
+    def _take(self, token: int, logprob: float, logprobs: Tensor | None = None) -> None:
         if self.constraint is not None:
             self.constraint.advance(token)
         self.tokens.append(token)
         self.logprobs.append(logprob)
+        if (wanted := self.options.top_logprobs) is not None:
+            self.tops.append([(token, 0.0)][:wanted] if logprobs is None else _top(logprobs, wanted))
+
+    def _look(self) -> None:
+        """End at a stop text, and tell the watcher. A text that may still become a stop text is held back."""
+        stop, watch = self.options.stop, self.options.watch
+        if self.decode is None or not (stop or watch):
+            return
+        text = self.decode(self.tokens)
+        found = [at for word in stop if (at := text.find(word)) >= 0]
+        if found:
+            self.text, self.finish = text[: min(found)], "stop"
+            while self.tops and len(self.decode(self.tokens[: len(self.tops) - 1])) >= len(self.text):
+                self.tops.pop()
+        if watch is not None:
+            held = 0 if self.finish else max((_begun(text, word) for word in stop), default=0)
+            watch((text[: len(text) - held] if self.text is None else self.text).rstrip("\ufffd"))
 
     def _choose(self, logprobs: Tensor) -> int:
         if self.options.temperature <= 0:
@@ -209,8 +244,9 @@ class RowDecode:
 
     def completion(self, tokenizer: Any, read: int, reused: int) -> Completion:
         """The finished row as a value. `read`, `reused`: tokens of its prompt computed and taken from a cache."""
+        text = tokenizer.decode(self.tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return Completion(
-            text=tokenizer.decode(self.tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False),
+            text=text if self.text is None else self.text,
             tokens=tuple(self.tokens),
             logprobs=tuple(self.logprobs),
             finish_reason=self.finish or "length",
@@ -218,3 +254,15 @@ class RowDecode:
             ms=(time.perf_counter() - self.started) * 1000,
             closed_early=self.closed_early,
         )
+
+
+def _top(logprobs: Tensor, wanted: int) -> list[tuple[int, float]]:
+    """The likeliest tokens that the grammar allows, most likely first."""
+    values, tokens = logprobs.topk(wanted)
+    pairs = zip(tokens.tolist(), values.tolist(), strict=True)
+    return [(token, value) for token, value in pairs if value > -math.inf]
+
+
+def _begun(text: str, word: str) -> int:
+    """How many characters at the end of `text` may be the beginning of `word`."""
+    return next((n for n in range(min(len(word) - 1, len(text)), 0, -1) if text.endswith(word[:n])), 0)

@@ -7,13 +7,13 @@ the agent's loop or of HTTP.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor
 
-from lora_agent.engine.local.contract import check_input, finish, output_grammar, read_output
+from lora_agent.engine.local.contract import check_input, finish, output_grammar, read_output, token_logprobs
 from lora_agent.engine.local.decode import DecodeOptions, RowDecode
 from lora_agent.engine.local.lora import BASE_SLOT
 from lora_agent.engine.local.prefix_cache import common_length, to_cache
@@ -24,6 +24,7 @@ from lora_agent.registry import AdapterPackage
 from lora_agent.render import read_documents, read_messages, suffix
 from lora_agent.render.tools import type_text
 from lora_agent.structured import Grammar, compile_choice, compile_regex, compile_schema
+from lora_agent.structured.calls import MAX_CALLS
 from lora_agent.types import JsonSchema, Message, Result, Route, Tool, Usage
 
 if TYPE_CHECKING:
@@ -118,36 +119,51 @@ class LocalSession:
         deadline: float | None = None,
         cancel: Cancel | None = None,
         temperature: float = 0.0,
+        top_p: float = 1.0,
         seed: int | None = None,
+        top_logprobs: int | None = None,
+        watch: Callable[[str], None] | None = None,
+        calls: tuple[int, int] = (0, MAX_CALLS),
         **inputs: Any,
     ) -> Result:
-        """Run one adapter on this context. Raises AdapterInputError, SchemaError, ContextTooLongError and the
-        AdapterError family; what the model gets wrong is in the Result."""
+        """Run one adapter on this context. `calls`: the least and the most calls of an adapter that calls tools.
+        Raises AdapterInputError, SchemaError, ContextTooLongError and the AdapterError family; what the model gets
+        wrong is in the Result."""
+        package = self._engine.package(adapter)
+        options = DecodeOptions(
+            max_tokens or package.spec.prompt.max_new_tokens,
+            deadline,
+            cancel,
+            temperature,
+            top_p,
+            seed,
+            top_logprobs=top_logprobs,
+            watch=watch,
+        )
+        wants_tools = "tools" in package.input_schema.get("properties", {})
+        session = self if wants_tools or not self.tools else self._without_tools()
+        return session._run(package, options, calls, inputs)
+
+    def _run(
+        self, package: AdapterPackage, options: DecodeOptions, calls: tuple[int, int], inputs: dict[str, Any]
+    ) -> Result:
         started = time.perf_counter()
         with self._engine.lock:
-            package = self._engine.package(adapter)
-            if self.tools and "tools" not in package.input_schema.get("properties", {}):
-                return self._without_tools().run(
-                    adapter,
-                    max_tokens=max_tokens,
-                    deadline=deadline,
-                    cancel=cancel,
-                    temperature=temperature,
-                    seed=seed,
-                    **inputs,
-                )
             tools, inputs = self._inputs(package, inputs)
-            options = DecodeOptions(
-                max_tokens or package.spec.prompt.max_new_tokens, deadline, cancel, temperature, 1.0, seed
-            )
             kind, schema = package.spec.output, package.output_schema
-            grammar = output_grammar(kind, schema, inputs, tools, self._engine.vocabulary, options.max_tokens)
+            vocabulary = self._engine.vocabulary
+            grammar = output_grammar(kind, schema, inputs, tools, vocabulary, options.max_tokens, calls=calls)
             row = self._row(grammar, options)
             repair = Repair(grammar, self._engine.vocabulary)
             usage = self._decode(package, tools, inputs, row, repair)
             completion = row.completion(self._engine.base.tokenizer, usage.read, usage.reused)
             result = finish(package, completion, grammar, row.alternatives, self._engine.vocabulary)
-        return replace(result, ms=(time.perf_counter() - started) * 1000, redecoded=repair.made)
+        return replace(
+            result,
+            ms=(time.perf_counter() - started) * 1000,
+            redecoded=repair.made,
+            token_logprobs=token_logprobs(row.tokens, row.logprobs, row.tops, vocabulary),
+        )
 
     def _without_tools(self) -> LocalSession:
         """The same conversation as adapters read it whose input has no tools: they were trained without a list of
@@ -166,12 +182,28 @@ class LocalSession:
         deadline: float | None = None,
         cancel: Cancel | None = None,
         temperature: float = 0.0,
+        top_p: float = 1.0,
         seed: int | None = None,
+        stop: Sequence[str] = (),
+        top_logprobs: int | None = None,
+        watch: Callable[[str], None] | None = None,
     ) -> Result:
         """The base's own answer: free, or under one of `schema` (the request for JSON is written into the prompt as
         well), `regex` (Rust syntax, the whole text) and `choices`. Near the end of the budget the value is finished by
-        the shortest way that the grammar allows (`closed_early`). Raises SchemaError before any token."""
-        options = DecodeOptions(max_tokens or BASE_MAX_TOKENS, deadline, cancel, temperature, 1.0, seed, close=True)
+        the shortest way that the grammar allows (`closed_early`). A free answer ends before the first of the texts in
+        `stop`. `watch` is told the text so far after each forward pass. Raises SchemaError before any token."""
+        options = DecodeOptions(
+            max_tokens or BASE_MAX_TOKENS,
+            deadline,
+            cancel,
+            temperature,
+            top_p,
+            seed,
+            close=True,
+            stop=tuple(stop),
+            top_logprobs=top_logprobs,
+            watch=watch,
+        )
         pieces = self.stream(options, schema=schema, regex=regex, choices=choices)
         while True:
             try:
@@ -193,6 +225,11 @@ class LocalSession:
         options = options or DecodeOptions(BASE_MAX_TOKENS)
         renderer = self._engine.base.renderer
         grammar = self._grammar(schema, regex, choices, options.max_tokens)
+        if options.stop and grammar is not None:
+            raise SchemaError(
+                f"stop texts {options.stop!r} together with a grammar",
+                hint="Leave out `stop`: the schema, regex or choices say where the text ends.",
+            )
         prompt = renderer.generation_prompt
         if schema is not None:
             wanted = renderer.clean(type_text(schema))
@@ -203,7 +240,7 @@ class LocalSession:
         tokenizer = self._engine.base.tokenizer
         repair = Repair(grammar, self._engine.vocabulary)
         for _ in self._steps(tail, BASE_SLOT, self._cache, row, repair):
-            yield tokenizer.decode(row.tokens, clean_up_tokenization_spaces=False).rstrip("\ufffd")
+            yield (self._text(row.tokens) if row.text is None else row.text).rstrip("\ufffd")
         completion = row.completion(tokenizer, usage.read, usage.reused)
         output, verdict, error = read_output(completion, grammar)
         return Result(
@@ -218,6 +255,7 @@ class LocalSession:
             logprobs=completion.logprobs,
             closed_early=completion.closed_early,
             redecoded=repair.made,
+            token_logprobs=token_logprobs(row.tokens, row.logprobs, row.tops, self._engine.vocabulary),
         )
 
     def _grammar(
@@ -279,7 +317,10 @@ class LocalSession:
 
     def _row(self, grammar: Grammar | None, options: DecodeOptions) -> RowDecode:
         stops = self._engine.base.renderer.stop_token_ids
-        return RowDecode(None if grammar is None else grammar.start(), stops, options)
+        return RowDecode(None if grammar is None else grammar.start(), stops, options, decode=self._text)
+
+    def _text(self, tokens: list[int]) -> str:
+        return str(self._engine.base.tokenizer.decode(tokens, clean_up_tokenization_spaces=False))
 
     def _decode(
         self, package: AdapterPackage, tools: Sequence[Tool], inputs: dict[str, Any], row: RowDecode, repair: Repair
