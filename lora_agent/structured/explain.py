@@ -12,7 +12,7 @@ from typing import Any
 
 from lora_agent.structured.check import read_schema
 from lora_agent.structured.document import Document
-from lora_agent.structured.faults import Note, SchemaKeywordError, keyword_error
+from lora_agent.structured.faults import IDLE, Note, SchemaKeywordError, keyword_error
 from lora_agent.structured.grammar import json_grammar, refusal
 from lora_agent.structured.locate import locate, overlapping
 from lora_agent.structured.lower import CHECKED_AFTER, lower
@@ -85,7 +85,7 @@ def misspelt_keywords(document: Document) -> list[SchemaKeywordError]:
 
 def unknown_keywords(document: Document) -> list[Note]:
     return [
-        Note(pointer_of(place), keyword, "unknown keyword: no effect")
+        Note(pointer_of(place), keyword, f"unknown keyword: {IDLE}")
         for place, keyword, _ in _keywords(document)
         if keyword not in ASSERTIONS | ANNOTATIONS and keyword not in CHECKED_AFTER and not _meant(keyword)
     ]

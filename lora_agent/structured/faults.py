@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from lora_agent.errors import SchemaError
 
+IDLE = "no effect"
+"""How the reason of a keyword ends that says nothing about values."""
+
 
 class Note(NamedTuple):
     """What became of one keyword of a schema."""
@@ -17,6 +20,11 @@ class Note(NamedTuple):
     pointer: str
     keyword: str
     reason: str
+
+    @property
+    def idle(self) -> bool:
+        """The keyword means nothing to any validator, so there is nothing to check after."""
+        return self.reason.endswith(IDLE)
 
 
 class SchemaKeywordError(SchemaError):

@@ -41,6 +41,11 @@ class Grammar:
     bounds: tuple[Bound, ...] = ()
     checked: tuple[Note, ...] = ()
 
+    @property
+    def exact(self) -> bool:
+        """The grammar enforces all of the schema: nothing is left for the check of the finished value."""
+        return self.tier == "strict" and all(note.idle for note in self.checked)
+
     def start(self) -> Constraint:
         from lora_agent.structured.constraint import Constraint
 

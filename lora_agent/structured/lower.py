@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 
 from lora_agent.structured.document import Document
-from lora_agent.structured.faults import Note
+from lora_agent.structured.faults import IDLE, Note
 from lora_agent.structured.walk import ANNOTATIONS, Place, pointer_of, replace_children
 
 CHECKED_AFTER: dict[str, str] = {
@@ -71,7 +71,7 @@ def _has_effect(keyword: str, value: Any, node: dict[str, Any]) -> bool:
 def _format_reason(name: str) -> str:
     if name in jsonschema.Draft202012Validator.FORMAT_CHECKER.checkers:
         return f"format {name!r} has no grammar; the value is checked after"
-    return f"format {name!r} is not known: an annotation without effect"
+    return f"format {name!r} is not known: an annotation, {IDLE}"
 
 
 def _lower_counts(out: dict[str, Any], pointer: str, notes: list[Note]) -> None:

@@ -56,7 +56,7 @@ def test_real_schemas(vocabulary: Vocabulary) -> None:
         except SchemaError:
             refused.append(row["file"])
             continue
-        silent = all("no effect" in note.reason or "without effect" in note.reason for note in grammar.checked)
+        silent = grammar.exact
         for case in row["tests"]:
             fits = accepts(grammar, case["data"])
             tests += case["valid"]
