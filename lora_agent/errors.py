@@ -12,6 +12,7 @@ LoraAgentError
 │   ├── DocumentError           an unreadable document
 │   ├── BatchLineError          a broken line of a JSONL file
 │   └── ConfigError             a bad setting or recipe
+├── TeacherError            a teacher's endpoint does not answer
 ├── BaseModelError          the base cannot be had
 │   ├── UnknownBaseError
 │   ├── BaseOfflineError        not cached and no network
@@ -100,6 +101,9 @@ class MemoryForecastError(LoraAgentError):
     """What was asked for will not fit in memory."""
 
     exit_code = 3
+
+
+class TeacherError(LoraAgentError): ...
 
 
 class BaseModelError(LoraAgentError):

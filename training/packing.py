@@ -64,6 +64,7 @@ def write(
         seed=run.recipe.fit.seed,
         file=run.data / run.recipe.data.train,
         licence=run.recipe.data.licence,
+        teacher=run.report("teach") if run.recipe.learning.teacher else None,
     )
     manifest = Manifest(
         base=BaseRecord(**vars(identity)),

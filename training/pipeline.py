@@ -1,9 +1,9 @@
 """The stages of a build in their order; what is up to date is skipped, what was killed goes on.
 
 Each stage is a module of `stages/` with `inputs(run)`, a JSON value of all that its result depends on, and
-`work(run)`, which returns its report; where it writes files besides, `intact(run)` says whether they are still there.
-The digest of the inputs is kept in the report: an equal one means that there is nothing to do. A report appears after
-its stage has finished and not before.
+`work(run)`, which returns its report; where it writes files besides, `intact(run)` says whether they are still there,
+and `needed(run)` whether this recipe has such a stage at all. The digest of the inputs is kept in the report: an equal
+one means that there is nothing to do. A report appears after its stage has finished and not before.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from lora_agent.errors import ConfigError
 from lora_agent.types import compact_json
 
 from .run import Run
-from .stages import data, fit, gate, package, plan, probe, validate
+from .stages import data, fit, gate, package, plan, probe, teach, validate
 
 STAGES: dict[str, Any] = {
     "plan": plan,
+    "teach": teach,
     "data": data,
     "probe": probe,
     "fit": fit,
@@ -49,6 +50,8 @@ def build(run: Run, *, start: str = "plan", until: str = "package") -> Outcome:
     first, last = names.index(start), names.index(until)
     reports: dict[str, dict[str, Any]] = {}
     for index, name in enumerate(names[: last + 1]):
+        if not getattr(STAGES[name], "needed", _always)(run):
+            continue
         if index < first:
             if not run.has(name):
                 hint = f"Run without --from, or with --from {name}."

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lora_agent.errors import ConfigError
 
@@ -69,6 +69,71 @@ class Fit(_Strict):
     seed: int = 0
 
 
+class Budget(_Strict):
+    """What a teacher may cost, counted over all runs into one folder. What is left unasked is counted in the report."""
+
+    requests: int | None = Field(None, ge=1)
+    tokens: int | None = Field(None, ge=1)
+    """Prompt and completion together, as the endpoint counts them."""
+
+
+class Teacher(_Strict):
+    """Who answers the lines that have no target (training/teachers/)."""
+
+    kind: Literal["endpoint", "local", "base"]
+    """`endpoint` speaks the OpenAI API over HTTP; `local` is another model on this machine; `base` is the adapter's own
+    base with a long prompt and the grammar, which needs no second model."""
+    model: str | None = None
+    """The name that the endpoint knows, or for `local` a Hugging Face id or a folder."""
+    url: str | None = Field(None, pattern=r"^https?://[^/]")
+    """Of an endpoint, with its version: http://127.0.0.1:8000/v1."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """The variable that holds the key; sent only if it is set, stored nowhere."""
+    instructions: str | None = None
+    """What the teacher is told besides the adapter's description and its output schema."""
+    examples: int = Field(3, ge=0, le=32)
+    """Lines with a target that it is shown; the first ones of the data."""
+    samples: int = Field(1, ge=1, le=32)
+    """Answers per line. More than one are drawn at a temperature of 0.7, and the commonest valid one is taken."""
+    agreement: float = Field(0.5, ge=0, le=1)
+    """Share of the samples that must give the chosen answer (self-consistency, arXiv 2203.11171), the same as the
+    gate's metric judges it."""
+    temperature: float | None = Field(None, ge=0, le=2)
+    max_tokens: int = Field(512, ge=1)
+    concurrency: int = Field(8, ge=1, le=256)
+    timeout: float = Field(60, gt=0)
+    """Seconds that one request may take."""
+    retries: int = Field(6, ge=0)
+    """After 429, 5xx, time-outs and broken answers: waits of about 1, 2, 4 ... seconds, or what Retry-After says."""
+    structured: Literal["json_schema", "json_object", "none"] = "json_schema"
+    """The `response_format` asked for; an endpoint that knows none wants `none`. Answers are checked either way."""
+    budget: Budget = Budget()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Teacher:
+        wanted = {"endpoint": ("url", "model"), "local": ("model",), "base": ()}[self.kind]
+        for name in wanted:
+            if getattr(self, name) is None:
+                raise ValueError(f"a teacher of kind {self.kind!r} needs `{name}`")
+        return self
+
+
+class Learning(_Strict):
+    """How the adapter learns; which adapter it is stands in `fit`."""
+
+    method: Literal["sft", "distill"] = "sft"
+    """`sft` learns the targets in the data; `distill` has a teacher write those that are missing first."""
+    teacher: Teacher | None = None
+
+    @model_validator(mode="after")
+    def _taught(self) -> Learning:
+        if self.method == "distill" and self.teacher is None:
+            raise ValueError("`distill` needs a teacher: learning: {method: distill, teacher: {kind: ...}}")
+        if self.method == "sft" and self.teacher is not None:
+            raise ValueError("`sft` has no use for a teacher; did you mean `method: distill`?")
+        return self
+
+
 class Score(_Strict):
     pointer: str
     positive: str | bool
@@ -100,6 +165,7 @@ class Recipe(_Strict):
     base: str | None = None
     prompt: Prompt = Prompt()
     fit: Fit = Fit()
+    learning: Learning = Learning()
     gate: Gate = Gate()
 
 
@@ -125,5 +191,6 @@ def _suggest(problem: Any) -> str:
     model: Any = Recipe
     for part in problem["loc"][:-1]:
         model = model.model_fields[part].annotation
+        model = next((m for m in get_args(model) if m is not type(None)), model)  # of an optional section
     near = difflib.get_close_matches(str(problem["loc"][-1]), model.model_fields, 1)
     return f"Did you mean `{near[0]}`?" if near else f"Known keys: {', '.join(model.model_fields)}."

@@ -2,8 +2,9 @@
 
 The folder of a run:
 
-    plan.json data.json probe.json fit.json validate.json gate.json package.json   one report per stage
-    rows/          the rows trained and validated on, after selection and checks; dropped.jsonl
+    plan.json teach.json data.json probe.json fit.json validate.json gate.json package.json   one report per stage
+    rows/          the rows trained and validated on, after selection and checks; dropped.jsonl; a teacher's
+                   taught.jsonl and rejected.jsonl
     state.pt       the last checkpoint          metrics.jsonl  one line per step
     weights/       PEFT files                   .draft/        the package before its gate
     NAME/          the finished package
@@ -89,6 +90,15 @@ class Run:
 
         budget = self.recipe.prompt.max_new_tokens
         return TargetSpelling(renderer, vocabulary, self.recipe.output, self.schema("output"), budget)
+
+    def data_files(self) -> list[Path]:
+        """The recipe's train file and, if it has one, its dev file."""
+        return [self.data / name for name in (self.recipe.data.train, self.recipe.data.dev) if name]
+
+    @property
+    def taught(self) -> Path:
+        """A teacher's answers to the lines without target."""
+        return self.folder / "rows" / "taught.jsonl"
 
     @property
     def start(self) -> Path | None:

@@ -17,6 +17,7 @@ GATE_FAILED = 4
 
 class StageName(enum.StrEnum):
     plan = "plan"
+    teach = "teach"
     data = "data"
     probe = "probe"
     fit = "fit"
@@ -76,6 +77,9 @@ def _packaged(reports: dict[str, dict[str, Any]]) -> str | None:
 def _summary(reports: dict[str, dict[str, Any]]) -> list[str]:
     """One line for each stage that has something to say."""
     lines = []
+    if found := reports.get("teach"):
+        fell = ", ".join(f"{n} {reason}" for reason, n in found["rejected"].items()) or "none"
+        lines.append(f"teach     {found['taught']} of {found['without_target']} lines; without an answer: {fell}")
     if found := reports.get("data"):
         dropped = ", ".join(f"{n} {reason}" for reason, n in found["dropped"].items()) or "none"
         lines.append(

@@ -29,9 +29,13 @@ class LineProblem(ValueError):
     """Why a line is no row; the text goes into the report."""
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, Row | LineProblem]]:
-    """(line number from 1, row or what is wrong with it); blank lines are passed over. Raises ConfigError for a file
-    that cannot be read at all."""
+UNANSWERED: Any = {}
+"""The output of a row that only asks, by identity."""
+
+
+def read_lines(path: Path, *, unanswered: bool = False) -> Iterator[tuple[int, Row | LineProblem]]:
+    """(line number from 1, row or what is wrong with it); blank lines are passed over. With `unanswered` a line may
+    lack its target: its row's output is then UNANSWERED. Raises ConfigError for a file that cannot be read at all."""
     if not path.is_file():
         raise ConfigError(
             f"no data file {str(path)!r}", hint="Check `data` in the recipe and --data, or build the data set first."
@@ -40,14 +44,14 @@ def read_lines(path: Path) -> Iterator[tuple[int, Row | LineProblem]]:
         with open_text(path) as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
-                    yield number, _line(line, f"{path.name}:{number}")
+                    yield number, _line(line, f"{path.name}:{number}", unanswered)
     except (OSError, UnicodeDecodeError, EOFError) as error:
         raise ConfigError(
             f"cannot read {str(path)!r}: {error}", hint="Give JSON Lines in UTF-8, or .gz of it."
         ) from error
 
 
-def _line(line: str, where: str) -> Row | LineProblem:
+def _line(line: str, where: str, unanswered: bool) -> Row | LineProblem:
     try:
         value = json.loads(line)
     except ValueError as error:
@@ -55,11 +59,40 @@ def _line(line: str, where: str) -> Row | LineProblem:
     if not isinstance(value, dict):
         return LineProblem(f"a {type(value).__name__}, not an object")
     try:
-        inputs, output = _read(value)
+        asked = _asked(value) if unanswered else None
+        inputs, output = (asked, UNANSWERED) if asked is not None else _read(value)
     except LineProblem as problem:
         return problem
     group = str(value.get("group", where))
     return Row(inputs, output, str(value.get("source", "file")), group)
+
+
+def _asked(value: dict[str, Any]) -> dict[str, Any] | None:
+    """The input of a line that has no target; None if it has one (or is of no known shape)."""
+    if isinstance(value.get("input"), dict):
+        return None if "output" in value else dict(value["input"])
+    for name in ("messages", "conversations"):
+        if name in value:
+            turns = _listed(value[name], name)
+            last = turns[-1] if turns and isinstance(turns[-1], dict) else {}
+            if (last.get("role") or last.get("from")) in ("assistant", "gpt"):
+                return None
+            if name == "conversations":
+                turns = [{"role": _role(t), "content": t.get("value")} for t in turns if isinstance(t, dict)]
+            return {"messages": turns, **_rest(value, name)}
+    if "prompt" in value and "completion" not in value:
+        return {"messages": _turns(value["prompt"]), **_rest(value, "prompt")}
+    if "instruction" in value and "output" not in value:
+        return {"messages": _instructed(value), **_rest(value, "instruction", "input")}
+    return None
+
+
+def _turns(prompt: Any) -> list[Any]:
+    return prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
+
+
+def _instructed(value: dict[str, Any]) -> list[Any]:
+    return _turns("\n".join(str(value[k]) for k in ("instruction", "input") if value.get(k)))
 
 
 def _read(value: dict[str, Any]) -> tuple[dict[str, Any], Any]:
@@ -72,14 +105,12 @@ def _read(value: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         messages = [{"role": _role(t), "content": t.get("value")} for t in turns if isinstance(t, dict)]
         return _conversation(messages, _rest(value, "conversations"))
     if "prompt" in value and "completion" in value:
-        prompt = value["prompt"]
-        messages = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
+        messages = _turns(value["prompt"])
         last = value["completion"][-1]["content"] if isinstance(value["completion"], list) else value["completion"]
         return {"messages": messages, **_rest(value, "prompt", "completion")}, _json(last)
     if "instruction" in value and "output" in value:
-        text = "\n".join(str(value[k]) for k in ("instruction", "input") if value.get(k))
         rest = _rest(value, "instruction", "input", "output")
-        return {"messages": [{"role": "user", "content": text}], **rest}, _json(value["output"])
+        return {"messages": _instructed(value), **rest}, _json(value["output"])
     raise LineProblem(f"none of the known shapes: it has the keys {', '.join(sorted(value)) or 'none'}")
 
 

@@ -33,16 +33,25 @@ FILE = "file"
 """Rows of a user's file that do not say where they come from."""
 
 
+TEACHER = "teacher"
+"""Rows of a user's file whose target a teacher wrote."""
+
+
 def describe(
-    rows_by_source: Mapping[str, int], *, seed: int = 0, file: Path | None = None, licence: str = "unstated"
+    rows_by_source: Mapping[str, int],
+    *,
+    seed: int = 0,
+    file: Path | None = None,
+    licence: str = "unstated",
+    teacher: dict[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """One entry per set for a package's sources.yaml: where it comes from, the files' digests, rows trained on.
-    `file` and `licence` are those of rows without a source."""
+    `file` and `licence` are those of rows without a source; `teacher` is the report of the stage that asked it."""
     known = read_origins()
     counts: Counter[str] = Counter()
     for source, n in rows_by_source.items():
         counts[origin_of(source)] += n
-    own = sum(n for name, n in counts.items() if name not in known and name != FILE)
+    own = sum(n for name, n in counts.items() if name not in known and name not in (FILE, TEACHER))
     entries: list[dict[str, Any]] = []
     for name, n in sorted(counts.items()):
         if name in known:
@@ -50,6 +59,10 @@ def describe(
     if FILE in counts and file is not None:
         digests = {file.name: sha256_file(file)}
         entries.append({"name": file.name, "licence": licence, "files": digests, "rows": counts[FILE]})
+    if TEACHER in counts and file is not None and teacher is not None:
+        digests = {file.name: sha256_file(file), "answers": teacher["sha256"]}
+        origin = {"origin": f"requests of {file.name}, answered by a teacher", "teacher": teacher["teacher"]}
+        entries.append({"name": TEACHER, **origin, "licence": licence, "files": digests, "rows": counts[TEACHER]})
     if own:
         entries.append(
             {"name": OWN, "origin": "training/data of this project", "licence": "Apache-2.0", "seed": seed, "rows": own}

@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from lora_agent.structured import validate
 from lora_agent.types import JsonSchema, compact_json
 
 from ..data.decontaminate import Decontaminator
-from ..data.formats import LineProblem, read_lines
+from ..data.formats import UNANSWERED, LineProblem, read_lines
+from ..data.origins import TEACHER
 from ..data.rows import Row, write_rows
 from ..encode import Encoded, encode, write_encoded
 from ..run import Run
@@ -32,7 +33,7 @@ MIN_ROWS = 8
 
 def inputs(run: Run) -> Any:
     recipe = run.recipe
-    files = [run.data / name for name in (recipe.data.train, recipe.data.dev) if name]
+    files = [*run.data_files(), *([run.taught] if recipe.learning.teacher else [])]
     return {
         "files": [sha256_file(path) if path.is_file() else None for path in files],
         "schemas": [run.schema("input"), run.schema("output")],
@@ -55,18 +56,29 @@ class _Sieve:
     output_schema: JsonSchema | None
     """None for tool calls: the grammar of the row's own tools decides, when it is encoded."""
     clean: Decontaminator | None
+    taught: dict[tuple[str, int], dict[str, Any]] | None = None
+    """A teacher's answers by file and line; None where every line must have its target."""
     seen: dict[str, str] = field(default_factory=dict)
     dropped: list[dict[str, Any]] = field(default_factory=list)
 
     def read(self, path: Path) -> list[Row]:
         kept: list[Row] = []
-        for number, row in read_lines(path):
+        for number, found in read_lines(path, unanswered=self.taught is not None):
+            row = self._answered(path.name, number, found)
             reason = str(row) if isinstance(row, LineProblem) else self._reason(row)
             if reason is not None:
                 self.drop(path.name, number, reason)
             elif isinstance(row, Row):
                 kept.append(row)
         return kept
+
+    def _answered(self, file: str, line: int, row: Row | LineProblem) -> Row | LineProblem:
+        if self.taught is None or isinstance(row, LineProblem) or row.output is not UNANSWERED:
+            return row
+        answer = self.taught[file, line]
+        if answer["reason"] is not None:
+            return LineProblem(f"no answer of the teacher will do: {answer['reason']}")
+        return replace(row, output=answer["output"], source=TEACHER)
 
     def drop(self, file: str, line: int | None, reason: str) -> None:
         self.dropped.append({"file": file, "line": line, "reason": reason})
@@ -98,7 +110,7 @@ def work(run: Run) -> dict[str, Any]:
     recipe = run.recipe
     hashes = _hashes(run)
     output_schema = None if recipe.output == "tool_calls" else run.schema("output")
-    sieve = _Sieve(run.schema("input"), output_schema, Decontaminator(hashes) if hashes else None)
+    sieve = _Sieve(run.schema("input"), output_schema, Decontaminator(hashes) if hashes else None, _taught(run))
     dev = sieve.read(run.data / recipe.data.dev) if recipe.data.dev else []
     train = sieve.read(run.data / recipe.data.train)
     offered = len(train)
@@ -139,6 +151,13 @@ def work(run: Run) -> dict[str, Any]:
         "tokens": {name: _percentiles([len(getattr(e, name)) for e in lengths]) for name in _PARTS},
         "renderer": {"tokenizer": renderer.tokenizer_sha256, "chat_template": renderer.template_sha256},
     }
+
+
+def _taught(run: Run) -> dict[tuple[str, int], dict[str, Any]] | None:
+    if run.recipe.learning.teacher is None:
+        return None
+    lines = map(json.loads, run.taught.read_text(encoding="utf-8").splitlines())
+    return {(line["file"], line["line"]): line for line in lines}
 
 
 _PARTS = ("context", "suffix", "target")

@@ -29,7 +29,7 @@ def work(run: Run) -> dict[str, Any]:
         "recipe": str(run.recipe_path),
         "recipe_sha256": sha256_file(run.recipe_path),
         "base": {"id": checkpoint.id, "source_sha256": checkpoint.source_sha256},
-        "method": {"adapter": recipe.fit.kind, "learning": "sft", "served": SERVED[recipe.fit.kind]},
+        "method": {"adapter": recipe.fit.kind, "learning": recipe.learning.method, "served": SERVED[recipe.fit.kind]},
         "output_schema": {
             "enforced": len(found.enforced),
             "checked_after": [list(note) for note in found.checked],
