@@ -53,7 +53,7 @@ class Fit(_Strict):
     rows of query_rewrite the development loss was 0.559 at 1e-3 and 0.545 at 2e-3 (decision 004)."""
     start: str | None = None
     """A package, relative to the recipe, whose weights to go on from (same kind of adapter, rank and base). Its rows
-    count as seen: a recipe that goes on wants another seed, to draw other rows, and a lower rate. Default: from zero."""
+    count as seen: a recipe that goes on wants another seed, to draw other rows, and a lower rate. Default: none."""
     batch_rows: int = Field(8, ge=1)
     """Runs of a thousand rows need steps more than they need smooth gradients; LoRA loses quality above 32."""
     epochs: int | None = Field(None, ge=1)

@@ -38,7 +38,7 @@ def load_frozen(base: str | None) -> BaseModel:
 def add_adapter(base: BaseModel, recipe: Recipe, start: Path | None = None) -> Any:
     """A PEFT model with float32 adapter weights on every linear layer but the vocabulary projection.
 
-    `start` is a PEFT weights file to go on from. Raises ConfigError if it was made with another rank or other layers."""
+    `start` is a PEFT weights file to go on from. Raises ConfigError if it is of another rank or other layers."""
     torch.manual_seed(recipe.fit.seed)
     config = LoraConfig(
         task_type="CAUSAL_LM",
