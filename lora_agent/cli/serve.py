@@ -1,0 +1,64 @@
+"""`lora-agent serve`: the engine over HTTP, in the shape of the OpenAI API."""
+
+from __future__ import annotations
+
+import importlib.util
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lora_agent.cli import options
+from lora_agent.errors import ConfigError
+
+KEYS_VARIABLE = "LORA_AGENT_API_KEY"
+
+
+def serve(
+    host: Annotated[str, typer.Option("--host", help="Address to listen on. Others than loopback need keys.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    tools: Annotated[
+        Path | None, typer.Option("--tools", help="Python file with functions that model `agent` may call.")
+    ] = None,
+    docs: Annotated[Path | None, typer.Option("--docs", help="Folder of documents that `agent` answers from.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, max=256, help="Requests at work at a time.")] = 8,
+    queue: Annotated[int, typer.Option("--queue", min=0, help="Requests that may wait; more get 429.")] = 64,
+    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds that a request may take.")] = 120,
+    adapter_path: options.AdapterPathOption = None,
+    base: options.BaseOption = None,
+    quantization: options.QuantizationOption = "nf4",
+    device: options.DeviceOption = None,
+) -> None:
+    """Serve the OpenAI API on HOST:PORT. Keys come from LORA_AGENT_API_KEY (comma separated)."""
+    if importlib.util.find_spec("fastapi") is None or importlib.util.find_spec("uvicorn") is None:
+        raise ConfigError("the server's libraries are not installed", hint='pip install "lora-agent[serve]"')
+    keys = tuple(key for part in os.environ.get(KEYS_VARIABLE, "").split(",") if (key := part.strip()))
+    if not keys and not _is_loopback(host):
+        raise ConfigError(
+            f"--host {host} would let everybody in: there is no API key",
+            hint=f"Set {KEYS_VARIABLE}, or leave out --host.",
+        )
+    from lora_agent.agent import load_tools
+    from lora_agent.agent.retrieval import as_retriever
+    from lora_agent.server.app import create_app
+    from lora_agent.server.run import run
+    from lora_agent.server.settings import ServerSettings
+
+    offered = load_tools(tools) if tools is not None else None
+    documents = as_retriever(docs) if docs is not None else None
+    settings = ServerSettings(keys=keys, workers=workers, queue=queue, request_timeout_s=timeout)
+    engine = options.open_engine(base, quantization, device, adapter_path)
+    run(create_app(engine, settings, tools=offered, documents=documents), host, port)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,54 @@
+"""Puts the application together: service, routes, refusals, what surrounds every request."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from lora_agent import __version__
+from lora_agent.agent import Retriever, ToolSet
+from lora_agent.engine.protocol import EngineProtocol
+from lora_agent.errors import LoraAgentError
+from lora_agent.server import failures
+from lora_agent.server.gate import Gate
+from lora_agent.server.routes import chat, models, status
+from lora_agent.server.service import Service
+from lora_agent.server.settings import ServerSettings
+
+
+def create_app(
+    engine: EngineProtocol,
+    settings: ServerSettings | None = None,
+    *,
+    tools: ToolSet | None = None,
+    documents: Retriever | None = None,
+) -> FastAPI:
+    """The ASGI application. `tools` and `documents` are what model `agent` works with."""
+    service = Service(engine, settings or ServerSettings(), tools=tools, documents=documents)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.pool.shutdown(wait=False, cancel_futures=True)
+
+    app = FastAPI(
+        title="lora-agent",
+        version=__version__,
+        summary="One quantized base, every skill a LoRA adapter, in the shape of the OpenAI API.",
+        lifespan=lifespan,
+        docs_url=None,  # its page would load scripts from elsewhere; docs/api.md says the same
+        redoc_url=None,
+    )
+    app.state.service = service
+    for module in (chat, models, status):
+        app.include_router(module.router)
+    app.add_middleware(Gate, settings=service.settings)
+    app.add_exception_handler(failures.ApiError, failures.on_api_error)
+    app.add_exception_handler(LoraAgentError, failures.on_api_error)
+    app.add_exception_handler(RequestValidationError, failures.on_validation_error)
+    app.add_exception_handler(HTTPException, failures.on_http_exception)
+    return app

@@ -1,0 +1,38 @@
+"""uvicorn around the application: bind, say where, serve, and on SIGTERM finish what is inside."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+import uvicorn
+from fastapi import FastAPI
+
+from lora_agent.errors import ConfigError
+from lora_agent.server.service import Service
+
+
+class _Server(uvicorn.Server):
+    """Drains before uvicorn closes its connections: it would wait for streams, but not refuse new requests."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._service.drain()
+        await super().shutdown(sockets)
+
+
+def run(app: FastAPI, host: str, port: int) -> None:
+    """Serve until SIGINT or SIGTERM. Raises ConfigError where the port cannot be had."""
+    config = uvicorn.Config(
+        app, host=host, port=port, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5
+    )
+    try:
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", hint="Choose another --port.") from error
+    shown = f"[{host}]" if ":" in host else host
+    print(f"serving on http://{shown}:{listener.getsockname()[1]}", file=sys.stderr, flush=True)
+    _Server(config, app.state.service).run(sockets=[listener])

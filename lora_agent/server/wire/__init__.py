@@ -1,0 +1,1 @@
+"""What goes over the wire: requests that refuse unknown fields, responses in OpenAI's shape. Knows no engine."""
