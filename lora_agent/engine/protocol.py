@@ -88,6 +88,9 @@ class EngineProtocol(Protocol):
         tools: Sequence[Tool | Mapping[str, Any]] = (),
     ) -> Session: ...
 
+    def complete(self, prompt: str, **options: Any) -> Result:
+        """The base goes on with a text as it stands, without a chat template; options as of `Session.generate`."""
+
     def call(self, adapter: str, inputs: Mapping[str, Any], **options: Any) -> Result: ...
 
     def generate(self, messages: Sequence[Message | Mapping[str, Any]], schema: Any = None, **options: Any) -> Any: ...

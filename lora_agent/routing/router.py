@@ -68,7 +68,7 @@ class HiddenStateRouter:
 
     def _new_logits(self, features: Tensor, known: Mapping[str, float], cards: Mapping[str, Card]) -> dict[str, float]:
         """An unknown adapter competes with all known ones together: at `prototype_offset` the odds are even."""
-        if self._prototypes is None or {c.name for c in self._prototypes.cards} != set(cards):
+        if self._prototypes is None or list(self._prototypes.cards) != list(cards.values()):
             self._prototypes = Prototypes(self._featurise, cards.values())
         everything = math.log(sum(math.exp(v) for v in known.values())) if known else 0.0
         similar = self._prototypes.similarities(self.head.standardise(features))

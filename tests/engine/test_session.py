@@ -6,7 +6,8 @@ import itertools
 import json
 import re
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +22,7 @@ from lora_agent.errors import (
     ContextTooLongError,
     FingerprintError,
     MessagesError,
+    PackageFormatError,
     SchemaError,
     ToolNameClashError,
     TruncatedOutputError,
@@ -309,3 +311,38 @@ def test_a_watcher_sees_an_adapter_write(engine: LocalEngine) -> None:
     assert len(shown) > 1
     assert all(result.raw.startswith(text) for text in shown)
     assert shown[-1] == result.raw
+
+
+def test_a_text_is_continued_as_it_stands(engine: LocalEngine) -> None:
+    base = engine.base
+    text = "What is the weather in"
+    result = engine.complete(text, max_tokens=6)
+    ids = base.renderer.tokens(text)
+    for _ in range(len(result.logprobs)):  # the base alone, one token at a time
+        ids.append(int(engine.runner.read(ids, engine.runner.new_cache()).argmax()))
+    assert base.tokenizer.decode(ids[len(base.renderer.tokens(text)) :]).startswith(result.raw)
+    assert result.usage.read + result.usage.reused == len(base.renderer.tokens(text))
+    assert engine.complete(text, max_tokens=6).raw == result.raw  # from the prefix cache
+    assert engine.complete("W", max_tokens=2).usage.read == 1
+    with pytest.raises(MessagesError):
+        engine.complete("")
+
+
+def test_adapters_come_and_go(base_dir: Path, packages: list[Path], make_engine: Callable[..., LocalEngine]) -> None:
+    engine = make_engine()
+    package = engine.adapters["alora2"]
+    engine.remove("alora2")
+    assert "alora2" not in engine.adapters
+    with pytest.raises(UnknownAdapterError):
+        engine.session(TALK).run("alora2")
+    engine.add(package)
+    assert engine.session(TALK).run("alora2").verdict == "valid"
+    engine.add(package)  # the same once more changes nothing
+    with pytest.raises(PackageFormatError, match="Unload"):
+        engine.add(replace(package, digest="0" * 64))
+    engine.remove("alora2")
+    broken = package.manifest.fingerprint.model_copy(update={"adapted": [0.0, 0.0]})
+    manifest = package.manifest.model_copy(update={"fingerprint": broken})
+    with pytest.raises(FingerprintError):
+        engine.add(replace(package, digest="1" * 64, manifest=manifest))
+    assert "alora2" not in engine.adapters

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from lora_agent.engine.local.lora import AdapterBank
 from lora_agent.engine.local.prefix_cache import PrefixCache
 from lora_agent.engine.local.runner import Runner
 from lora_agent.engine.local.session import BASE_MAX_TOKENS, LocalSession
-from lora_agent.errors import ModelOutputError, TruncatedOutputError, UnknownAdapterError
+from lora_agent.errors import ModelOutputError, PackageFormatError, TruncatedOutputError, UnknownAdapterError
 from lora_agent.registry import AdapterPackage, Registry, check_base, check_fingerprint, check_gate, read_tensors
 from lora_agent.render import input_messages, read_messages, read_tools
 from lora_agent.structured import parse_partial, schema_of
@@ -121,11 +122,43 @@ class LocalEngine:
             self.resident(package)
         return package
 
+    def add(self, package: AdapterPackage) -> None:
+        """Register one more package, once it has passed every check, its fingerprint included. Raises the AdapterError
+        family (PackageFormatError where another package has the name)."""
+        with self.lock:
+            known = self.registry.packages.get(package.name)
+            if known is not None and known.digest != package.digest:
+                raise PackageFormatError(
+                    f"another adapter {package.name!r} is loaded, {known.digest[:12]}, not {package.digest[:12]}",
+                    hint="Unload it first.",
+                )
+            check_base(package, self.base.identity)
+            check_gate(package, allow_ungated=self.allow_ungated)
+            self.resident(package)
+            self._register({**self.registry.packages, package.name: package})
+
+    def remove(self, name: str) -> None:
+        """Forget an adapter. Work that has begun with it is finished. Raises UnknownAdapterError."""
+        with self.lock:
+            package = self.registry.get(name)
+            self._register({n: p for n, p in self.registry.packages.items() if n != name})
+            self._proven.discard(package.digest)
+
+    def _register(self, packages: Mapping[str, AdapterPackage]) -> None:
+        self.registry = replace(self.registry, packages=packages)
+        self.__dict__.pop("adapters", None)  # computed anew from the registry
+
     def session(
         self, messages: Sequence[Message | Mapping[str, Any]] | str, *, tools: Sequence[Tool | Mapping[str, Any]] = ()
     ) -> LocalSession:
         """Start a conversation. Nothing is read before `prefill`, `route`, `run` or `generate` needs it."""
         return LocalSession(self, read_messages(messages), read_tools(tools))
+
+    def complete(self, prompt: str, **options: Any) -> Result:
+        """The base goes on with a text as it stands, without a chat template; options as of `session.generate`."""
+        from lora_agent.engine.local.text import TextSession
+
+        return TextSession(self, prompt).generate(**options)
 
     def call(self, adapter: str, inputs: Mapping[str, Any], **options: Any) -> Result:
         """One adapter as a function of its input (a dict that fits its input schema)."""

@@ -223,19 +223,14 @@ class LocalSession:
         between two steps; closing the generator ends the decode."""
         started = time.perf_counter()
         options = options or DecodeOptions(BASE_MAX_TOKENS)
-        renderer = self._engine.base.renderer
         grammar = self._grammar(schema, regex, choices, options.max_tokens)
         if options.stop and grammar is not None:
             raise SchemaError(
                 f"stop texts {options.stop!r} together with a grammar",
                 hint="Leave out `stop`: the schema, regex or choices say where the text ends.",
             )
-        prompt = renderer.generation_prompt
-        if schema is not None:
-            wanted = renderer.clean(type_text(schema))
-            prompt = f"{renderer.header('system')}Answer in JSON: {wanted}{renderer.turn_end}{prompt}"
         row = self._row(grammar, options)
-        tail = renderer.tokens(prompt)
+        tail = self._opening(schema)
         usage = self.prefill() + Usage(read=len(tail))
         tokenizer = self._engine.base.tokenizer
         repair = Repair(grammar, self._engine.vocabulary)
@@ -257,6 +252,15 @@ class LocalSession:
             redecoded=repair.made,
             token_logprobs=token_logprobs(row.tokens, row.logprobs, row.tops, self._engine.vocabulary),
         )
+
+    def _opening(self, schema: JsonSchema | None) -> list[int]:
+        """What the base reads between the context and its own words."""
+        renderer = self._engine.base.renderer
+        prompt = renderer.generation_prompt
+        if schema is not None:
+            wanted = renderer.clean(type_text(schema))
+            prompt = f"{renderer.header('system')}Answer in JSON: {wanted}{renderer.turn_end}{prompt}"
+        return renderer.tokens(prompt)
 
     def _grammar(
         self, schema: JsonSchema | None, regex: str | None, choices: Sequence[str] | None, budget: int
