@@ -4,7 +4,24 @@ They come from three folders: `lora_agent/`, `training/` (installed as `lora_age
 "training" would be bad manners) and `adapters/` (data only, installed as `lora_agent._adapters`).
 """
 
-from setuptools import find_packages, setup
+import platform
+import sys
+
+from setuptools import Extension, find_packages, setup
 
 training = [f"lora_agent.{name}" for name in find_packages(include=["training", "training.*"])]
-setup(packages=[*find_packages(include=["lora_agent", "lora_agent.*"]), *training, "lora_agent._adapters"])
+
+# The compiled forward pass is optional: without a C compiler the engine runs the same base through transformers.
+NATIVE = Extension(
+    "lora_agent.engine.local.native._forward",
+    sources=["lora_agent/engine/local/native/forward.c"],
+    extra_compile_args=["-O3", "-mavx2", "-mfma", "-std=gnu11", "-pthread", "-fvisibility=hidden"],
+    extra_link_args=["-pthread"],
+    libraries=["m"],
+    optional=True,
+)
+x86_linux = sys.platform == "linux" and platform.machine() in ("x86_64", "AMD64")
+setup(
+    packages=[*find_packages(include=["lora_agent", "lora_agent.*"]), *training, "lora_agent._adapters"],
+    ext_modules=[NATIVE] if x86_linux else [],
+)

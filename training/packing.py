@@ -117,10 +117,8 @@ def make_fingerprint(
     positions = list(range(first - 1, min(first - 1 + _CANARY_TARGETS, len(ids) - 1)))
     targets = [ids[p + 1] for p in positions]
     slot = engine.bank.put(package.digest, read_tensors(package, engine.bank.shapes))
-    with engine.bank.use([0]):
-        base = engine.runner.logprobs(ids, positions, targets)
-    with engine.bank.use([slot]):
-        adapted = engine.runner.logprobs(ids, positions, targets)
+    base = engine.runner.logprobs(ids, positions, targets)
+    adapted = engine.runner.logprobs(ids, positions, targets, slot)
     engine.bank.drop(package.digest)
     return Fingerprint(
         canary=ids, positions=positions, targets=targets, base=base, adapted=adapted, tolerance=_TOLERANCE

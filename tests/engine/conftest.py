@@ -102,8 +102,7 @@ def package_adapter(
     engine = LocalEngine(load_tiny(base_dir), Registry.discover([folder / name], search=False))
     slot = engine.bank.put("x", read_tensors(draft, engine.bank.shapes))
     plain = engine.runner.logprobs(canary["canary"], canary["positions"], canary["targets"])
-    with engine.bank.use([slot]):
-        adapted = engine.runner.logprobs(canary["canary"], canary["positions"], canary["targets"])
+    adapted = engine.runner.logprobs(canary["canary"], canary["positions"], canary["targets"], slot)
     write(Fingerprint(**canary, base=plain, adapted=adapted, tolerance=0.01))
     return folder / name
 

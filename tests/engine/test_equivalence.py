@@ -30,10 +30,8 @@ def test_logits_equal_peft(engine: LocalEngine, base_dir: Path, name: str) -> No
         expected = peft(input_ids=torch.tensor([context + tail])).logits[0, -1]
     slot = engine.resident(engine.package(name))
     cache = engine.runner.new_cache()
-    with engine.bank.use([slot if engine.package(name).spec.kind == "lora" else 0]):
-        engine.runner.read(context, cache)
-    with engine.bank.use([slot]):
-        logits = engine.runner.read(tail, cache)
+    engine.runner.read(context, cache, slot if engine.package(name).spec.kind == "lora" else 0)
+    logits = engine.runner.read(tail, cache, slot)
     assert (logits - expected).abs().max() < 1e-5
     with torch.no_grad(), peft.disable_adapter():
         plain = peft(input_ids=torch.tensor([context + tail])).logits[0, -1]

@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lora_agent.engine.local.base import BaseModel
 from lora_agent.engine.local.prefix_cache import common_length
-from lora_agent.engine.local.runner import Runner
+from lora_agent.engine.local.runner import feature_layers, turn_features
 from lora_agent.render import read_messages, read_tools
 from lora_agent.types import compact_json
 
@@ -27,14 +27,13 @@ from ..encode import Encoded
 
 def extract(base: BaseModel, rows: Sequence[Row], block: int = 16) -> Tensor:
     """(rows, d) features, in order."""
-    runner = Runner(base.model, base.device)
     encoded = [_encode(base, row) for row in rows]
     order = sorted(range(len(rows)), key=lambda i: (encoded[i][0].group, len(encoded[i][0].context)))
     out: list[Tensor | None] = [None] * len(rows)
     started = time.monotonic()
     for start in range(0, len(order), block):
         chosen = order[start : start + block]
-        for index, features in zip(chosen, _block(base, runner, [encoded[i] for i in chosen]), strict=True):
+        for index, features in zip(chosen, _block(base, [encoded[i] for i in chosen]), strict=True):
             out[index] = features
         if start // block % 20 == 0:
             rate = (start + len(chosen)) / (time.monotonic() - started)
@@ -54,7 +53,7 @@ def _encode(base: BaseModel, row: Row) -> tuple[Encoded, int]:
 
 
 @torch.inference_mode()
-def _block(base: BaseModel, runner: Runner, rows: Sequence[tuple[Encoded, int]]) -> list[Tensor]:
+def _block(base: BaseModel, rows: Sequence[tuple[Encoded, int]]) -> list[Tensor]:
     """Right-padded rows of one block; a shared beginning is read once and never reaches into a last turn."""
     found: list[Tensor] = []
     for _, members in groupby(rows, key=lambda r: r[0].group):
@@ -62,11 +61,11 @@ def _block(base: BaseModel, runner: Runner, rows: Sequence[tuple[Encoded, int]])
         shared = min(start for _, start in group)
         for row, _ in group[1:]:
             shared = min(shared, common_length(group[0][0].context, row.context))
-        found += _group(base, runner, group, shared)
+        found += _group(base, group, shared)
     return found
 
 
-def _group(base: BaseModel, runner: Runner, group: Sequence[tuple[Encoded, int]], shared: int) -> list[Tensor]:
+def _group(base: BaseModel, group: Sequence[tuple[Encoded, int]], shared: int) -> list[Tensor]:
     from transformers import DynamicCache
 
     cache: Any = DynamicCache()
@@ -87,6 +86,6 @@ def _group(base: BaseModel, runner: Runner, group: Sequence[tuple[Encoded, int]]
     features = []
     for i, (row, start) in enumerate(group):
         end = len(row.context) - shared
-        layers = tuple(hidden[layer][i, :end] for layer in runner.feature_layers)
-        features.append(runner.features(layers, start - shared))
+        layers = tuple(hidden[layer][i, :end] for layer in feature_layers(base.config.num_hidden_layers))
+        features.append(turn_features(layers, start - shared))
     return features

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -17,6 +17,9 @@ from lora_agent.registry import BaseIdentity
 from lora_agent.render import ChatRenderer
 from lora_agent.structured import Vocabulary
 
+if TYPE_CHECKING:
+    from lora_agent.engine.local.native.model import NativeModel
+
 
 @dataclass
 class BaseModel:
@@ -24,9 +27,21 @@ class BaseModel:
 
     checkpoint: Checkpoint
     choice: Choice
-    model: Any
     tokenizer: Any
     renderer: ChatRenderer
+    native: NativeModel | None = None
+    """The compiled forward pass, where that is what reads tokens."""
+
+    @cached_property
+    def model(self) -> Any:
+        """The transformers model: what reads tokens unless `native` does; otherwise loaded when it is asked for."""
+        return _load_model(self.checkpoint, self.choice)
+
+    @cached_property
+    def config(self) -> Any:
+        from transformers import AutoConfig
+
+        return AutoConfig.from_pretrained(self.path)
 
     @property
     def id(self) -> str:
@@ -67,6 +82,8 @@ class BaseModel:
     @cached_property
     def memory_bytes(self) -> int:
         """Bytes of weights and buffers in memory, tied weights counted once."""
+        if self.native is not None:
+            return self.native.memory_bytes
         seen: dict[int, int] = {}
         for tensor in [*self.model.parameters(), *self.model.buffers()]:
             seen[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
@@ -75,12 +92,12 @@ class BaseModel:
     @property
     def context_limit(self) -> int:
         """Tokens that the model reads at most."""
-        return int(self.model.config.max_position_embeddings)
+        return int(self.config.max_position_embeddings)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The tokens that grammars speak about."""
-        return Vocabulary(self.tokenizer, self.renderer.stop_token_ids[0], int(self.model.config.vocab_size))
+        return Vocabulary(self.tokenizer, self.renderer.stop_token_ids[0], int(self.config.vocab_size))
 
     @cached_property
     def identity(self) -> BaseIdentity:
@@ -102,25 +119,41 @@ def load_base(
     dtype: torch.dtype | None = None,
 ) -> BaseModel:
     """Load a base; None is the embedded one. Raises the BaseModelError family and ConfigError."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    choice = choose(device, kernels)
-    if dtype is not None and dtype != choice.dtype:
-        choice = Choice(choice.device, dtype, "asked for", choice.kernels, choice.kernels_reason)
     checkpoint = ensure_checkpoint(base, quantization)
+    if dtype is not None and dtype != torch.float32 and kernels == "auto":
+        kernels = "unpacked"  # the compiled forward pass computes in float32
+    choice = choose(device, kernels, checkpoint.path)
+    if dtype is not None and dtype != choice.dtype:
+        choice = replace(choice, dtype=dtype, dtype_reason="asked for")
+    native = None
+    if choice.kernels == "native":
+        from lora_agent.engine.local.native.model import NativeModel
+
+        native = NativeModel(checkpoint.path)
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint.path)
+    loaded = BaseModel(checkpoint, choice, tokenizer, ChatRenderer(tokenizer), native)
+    if native is None:
+        _ = loaded.model  # its errors belong here
+    return loaded
+
+
+def _load_model(checkpoint: Checkpoint, choice: Choice) -> Any:
+    from transformers import AutoModelForCausalLM
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*gemm_4bit.*")
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             checkpoint.path, dtype=choice.dtype, device_map={"": choice.device}, attn_implementation="sdpa"
         )
     model.eval().requires_grad_(False)
     if checkpoint.quantization == "nf4":
-        if choice.kernels == "unpacked":
-            unpack(model, choice.dtype)
-        else:
+        if choice.kernels == "packed":
             _set_compute_dtype(model, choice.dtype)
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint.path)
-    return BaseModel(checkpoint, choice, model, tokenizer, ChatRenderer(tokenizer))
+        else:
+            unpack(model, choice.dtype)
+    return model
 
 
 def load_tokenizer(base: str | Path | None = None) -> tuple[ChatRenderer, Vocabulary]:

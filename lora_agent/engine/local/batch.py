@@ -1,7 +1,6 @@
 """Many adapter calls in one batch, each row with its own adapter: same results as one call after the other.
 
-Rows are right-padded; the padding stays in the cache and is masked, positions are given explicitly. Contexts are
-read by the base in one pass, suffixes by each row's adapter in the next, then all rows decode together.
+Contexts are read by the base in one pass, suffixes by each row's adapter in the next, then all rows decode together.
 """
 
 from __future__ import annotations
@@ -10,12 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
+from lora_agent.engine.local.bank import BASE_SLOT
 from lora_agent.engine.local.contract import check_input, finish, output_grammar
 from lora_agent.engine.local.decode import DecodeOptions, RowDecode
-from lora_agent.engine.local.lora import BASE_SLOT
 from lora_agent.errors import ContextTooLongError
 from lora_agent.registry import AdapterPackage
 from lora_agent.render import input_messages, read_documents, read_tools, suffix
@@ -98,13 +94,11 @@ def _instruction(engine: LocalEngine, package: AdapterPackage) -> list[int]:
     return renderer.tokens(text)
 
 
-@torch.inference_mode()
 def _run(engine: LocalEngine, items: Sequence[_Item]) -> None:
-    reader = _BatchReader(engine, len(items))
+    reader = engine.runner.batch(len(items))
     slots = [item.slot for item in items]
-    plain = [slot if item.package.spec.kind == "lora" else 0 for item, slot in zip(items, slots, strict=True)]
-    with engine.bank.use(plain):
-        reader.read([item.context for item in items], want_logits=False)
+    plain = [slot if item.package.spec.kind == "lora" else BASE_SLOT for item, slot in zip(items, slots, strict=True)]
+    reader.read([item.context for item in items], plain, logits=False)
     active = list(items)
     feeds = [item.tail + item.row.opening() for item in active]
     while True:
@@ -113,48 +107,5 @@ def _run(engine: LocalEngine, items: Sequence[_Item]) -> None:
         active, feeds = [active[i] for i in going], [feeds[i] for i in going]
         if not active:
             return
-        with engine.bank.use([item.slot for item in active]):
-            logits = reader.read(feeds)
+        logits = reader.read(feeds, [item.slot for item in active])
         feeds = [item.row.step(logits[i]) for i, item in enumerate(active)]
-
-
-class _BatchReader:
-    """A padded cache of B rows and what is real in it."""
-
-    def __init__(self, engine: LocalEngine, rows: int) -> None:
-        self.model = engine.base.model
-        self.device = engine.base.device
-        self.cache = engine.runner.new_cache()
-        self.mask = torch.zeros(rows, 0, dtype=torch.bool, device=self.device)
-
-    def keep(self, rows: Sequence[int]) -> None:
-        """Forget all rows but these."""
-        if 0 < len(rows) < len(self.mask):
-            index = torch.tensor(list(rows), device=self.device)
-            self.cache.batch_select_indices(index)
-            self.mask = self.mask[index]
-
-    def read(self, feeds: Sequence[Sequence[int]], want_logits: bool = True) -> Tensor:
-        """Read each row's tokens; logits (B, vocabulary) after each row's last one."""
-        width = max(map(len, feeds))
-        ids = torch.zeros(len(feeds), width, dtype=torch.long)
-        real = torch.zeros(len(feeds), width, dtype=torch.bool)
-        for i, feed in enumerate(feeds):
-            ids[i, : len(feed)] = torch.tensor(list(feed), dtype=torch.long)
-            real[i, : len(feed)] = True
-        ids, real = ids.to(self.device), real.to(self.device)
-        start = self.mask.sum(1, keepdim=True)
-        positions = (start + real.long().cumsum(1) - 1).clamp(min=0)
-        self.mask = torch.cat([self.mask, real], 1)
-        hidden: Tensor = self.model.get_decoder()(
-            input_ids=ids,
-            attention_mask=self.mask.long(),
-            position_ids=positions,
-            past_key_values=self.cache,
-            use_cache=True,
-        ).last_hidden_state
-        if not want_logits:
-            return hidden
-        last = (real.sum(1) - 1).clamp(min=0)
-        logits: Tensor = self.model.get_output_embeddings()(hidden[torch.arange(len(feeds)), last])
-        return logits

@@ -9,16 +9,16 @@ import platform
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from lora_agent.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
 
-Kernels = Literal["packed", "unpacked"]
-"""packed: 4-bit weights in memory, multiplied by bitsandbytes. unpacked: the same values, expanded to bfloat16
-once at load."""
+Kernels = Literal["native", "packed", "unpacked"]
+"""native: our compiled forward pass on the 4-bit weights. packed: transformers with bitsandbytes' 4-bit products.
+unpacked: transformers with the same values, expanded to bfloat16 once at load."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Choice:
 
 @lru_cache(maxsize=1)
 def cpu_flags() -> frozenset[str]:
-    """The instruction sets of this CPU that matter here: avx2, avx512f, avx512_bf16, amx_bf16. Empty if unknown."""
-    interesting = {"avx2", "avx512f", "avx512bw", "avx512_bf16", "amx_bf16", "amx_tile"}
+    """The instruction sets of this CPU that matter here, as /proc/cpuinfo names them. Empty if unknown."""
+    interesting = {"avx2", "fma", "avx512f", "avx512bw", "avx512_bf16", "amx_bf16", "amx_tile"}
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text().splitlines():
@@ -42,21 +42,31 @@ def cpu_flags() -> frozenset[str]:
     return frozenset()
 
 
-def choose(device: str | None = None, kernels: str = "auto") -> Choice:
-    """`device` "cpu", "cuda", "cuda:1" or None for the best one found. Raises ConfigError for an absent device."""
+def choose(device: str | None = None, kernels: str = "auto", base: Path | None = None) -> Choice:
+    """`device` "cpu", "cuda", "cuda:1" or None for the best one found; `base`: the checkpoint folder, where the
+    compiled forward pass must know its architecture. Raises ConfigError for what is absent here."""
     import torch
 
-    if kernels not in ("auto", "packed", "unpacked"):
-        raise ConfigError(f"unknown kernels {kernels!r}", hint="Use 'auto', 'packed' or 'unpacked'.")
+    if kernels not in ("auto", *get_args(Kernels)):
+        raise ConfigError(f"unknown kernels {kernels!r}", hint=f"Use 'auto' or one of {', '.join(get_args(Kernels))}.")
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda"):
         if not torch.cuda.is_available():
             raise ConfigError(f"device {device!r} asked for, but torch sees no CUDA device", hint='Use device="cpu".')
+        if kernels == "native":
+            raise ConfigError("the native kernels run on a CPU", hint="Leave `kernels` out, or use device='cpu'.")
         return _cuda(device, kernels)
     if device != "cpu":
         raise ConfigError(f"unknown device {device!r}", hint='Use "cpu" or "cuda".')
-    return _cpu(kernels)
+    return _cpu(kernels, base)
+
+
+def native_missing(base: Path | None) -> str | None:
+    """Why the compiled forward pass cannot be used here, or for the base in this folder; None when it can."""
+    from lora_agent.engine.local.native import library, model
+
+    return library.why_not() or (None if base is None else model.why_not(base))
 
 
 def _cuda(device: str, kernels: str) -> Choice:
@@ -69,10 +79,17 @@ def _cuda(device: str, kernels: str) -> Choice:
     return Choice(device, torch.bfloat16 if bf16 else torch.float16, reason, chosen, why)
 
 
-def _cpu(kernels: str) -> Choice:
+def _cpu(kernels: str, base: Path | None) -> Choice:
     import torch
 
     flags = cpu_flags()
+    if kernels in ("auto", "native"):
+        missing = native_missing(base)
+        if missing is None:
+            why = "asked for" if kernels == "native" else "AVX2 found: 4-bit weights are multiplied as they are stored"
+            return Choice("cpu", torch.float32, "the native kernels compute in float32", "native", why)
+        if kernels == "native":
+            raise ConfigError(f"the native kernels cannot be used: {missing}", hint="Leave `kernels` out.")
     if "amx_bf16" in flags or "avx512_bf16" in flags:
         dtype, reason = torch.bfloat16, f"the CPU multiplies bfloat16 ({', '.join(sorted(flags))})"
     else:

@@ -13,11 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lora_agent.engine.local.bank import AdapterBank
 from lora_agent.engine.local.base import BaseModel, load_base
 from lora_agent.engine.local.batch import call_batch
 from lora_agent.engine.local.checkpoint import Quantization
 from lora_agent.engine.local.decode import DecodeOptions
-from lora_agent.engine.local.lora import AdapterBank
 from lora_agent.engine.local.prefix_cache import PrefixCache
 from lora_agent.engine.local.runner import Runner
 from lora_agent.engine.local.session import BASE_MAX_TOKENS, LocalSession
@@ -39,8 +39,7 @@ class LocalEngine:
         self.registry = registry
         self.allow_ungated = allow_ungated
         self.lock = threading.RLock()
-        self.bank = AdapterBank(base.model, slots=slots, dtype=base.choice.dtype, device=base.device)
-        self.runner = Runner(base.model, base.device)
+        self.bank, self.runner = _forward_pass(base, slots)
         self.prefixes = PrefixCache()
         self.vocabulary = base.vocabulary
         self._proven: set[str] = set()
@@ -107,10 +106,8 @@ class LocalEngine:
     def _prove(self, package: AdapterPackage, slot: int) -> None:
         """Fail closed: the adapter must act here as it did where it was built."""
         print_ = package.manifest.fingerprint
-        with self.bank.use([0]):
-            base = self.runner.logprobs(print_.canary, print_.positions, print_.targets)
-        with self.bank.use([slot]):
-            adapted = self.runner.logprobs(print_.canary, print_.positions, print_.targets)
+        base = self.runner.logprobs(print_.canary, print_.positions, print_.targets)
+        adapted = self.runner.logprobs(print_.canary, print_.positions, print_.targets, slot)
         check_fingerprint(print_, base, adapted)
 
     def verify(self, name: str) -> AdapterPackage:
@@ -212,6 +209,21 @@ class LocalEngine:
             if partial is not None and partial != last:
                 last = partial
                 yield partial
+
+
+def _forward_pass(base: BaseModel, slots: int) -> tuple[AdapterBank, Runner]:
+    """Where adapters lie and how tokens are read, for the kernels that were chosen."""
+    if base.native is not None:
+        from lora_agent.engine.local.native.bank import NativeBank
+        from lora_agent.engine.local.native.runner import NativeRunner
+
+        native_bank = NativeBank(base.native, slots=slots)
+        return native_bank, NativeRunner(base.native, native_bank)
+    from lora_agent.engine.local.lora import StackedBank
+    from lora_agent.engine.local.torch_runner import TorchRunner
+
+    bank = StackedBank(base.model, slots=slots, dtype=base.choice.dtype, device=base.device)
+    return bank, TorchRunner(base.model, base.device, bank)
 
 
 def _value(result: Result, convert: Callable[[Any], Any] | None, *, constrained: bool) -> Any:

@@ -7,7 +7,6 @@ active is the caller's business: an activated LoRA is one whose context was read
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,10 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lora_agent.engine.local.bank import BASE_SLOT, AdapterBank
 from lora_agent.errors import EngineError
 from lora_agent.registry import LoraTensors
-
-BASE_SLOT = 0
 
 
 class Selection:
@@ -32,7 +30,7 @@ class Selection:
 class StackedLora(nn.Module):
     """One linear layer of the base with the resident adapters' updates beside it."""
 
-    def __init__(self, base: nn.Module, owner: AdapterBank) -> None:
+    def __init__(self, base: nn.Module, owner: StackedBank) -> None:
         super().__init__()
         self.base = base
         self._owner = [owner]  # in a list: the bank is no submodule
@@ -78,15 +76,14 @@ class StackedLora(nn.Module):
         self.a, self.b = a, b
 
 
-class AdapterBank:
-    """The stacked layers of one model and what lies in their slots. Least recently used adapters give way."""
+class StackedBank(AdapterBank):
+    """The stacked layers of one transformers model and what lies in their slots."""
 
     def __init__(self, model: Any, *, slots: int = 8, dtype: torch.dtype, device: str) -> None:
-        self.slots = slots + 1
+        super().__init__(slots)
         self.dtype = dtype
         self.device = device
         self.selection: Selection | None = None
-        self._resident: OrderedDict[str, int] = OrderedDict()
         head = model.get_output_embeddings()
         self.layers: dict[str, StackedLora] = {}
         for name, module in list(model.named_modules()):
@@ -96,7 +93,6 @@ class AdapterBank:
 
     @property
     def shapes(self) -> dict[str, tuple[int, int]]:
-        """(out, in) of every adaptable layer by its path."""
         found = {}
         for name, layer in self.layers.items():
             base: Any = layer.base
@@ -104,35 +100,14 @@ class AdapterBank:
         return found
 
     @property
-    def resident(self) -> tuple[str, ...]:
-        """Digests in the slots, least recently used first."""
-        return tuple(self._resident)
-
-    @property
     def memory_bytes(self) -> int:
         held = [t for layer in self.layers.values() for t in (layer.a, layer.b) if t is not None]
         return sum(t.numel() * t.element_size() for t in held)
 
-    def find(self, digest: str) -> int | None:
-        """The slot of a resident adapter, marked as just used."""
-        if digest in self._resident:
-            self._resident.move_to_end(digest)
-            return self._resident[digest]
-        return None
-
-    def put(self, digest: str, tensors: Mapping[str, LoraTensors], keep: Sequence[str] = ()) -> int:
-        """Make an adapter resident and return its slot. `keep`: digests that must stay (the running batch)."""
-        slot = self._free_slot(keep)
+    def _write(self, slot: int, tensors: Mapping[str, LoraTensors] | None) -> None:
         for name, layer in self.layers.items():
-            layer.put(slot, self.slots, tensors.get(name), self.dtype, self.device)
-        self._resident[digest] = slot
-        return slot
-
-    def drop(self, digest: str) -> None:
-        slot = self._resident.pop(digest, None)
-        if slot is not None:
-            for layer in self.layers.values():
-                layer.put(slot, self.slots, None, self.dtype, self.device)
+            update = None if tensors is None else tensors.get(name)
+            layer.put(slot, self.slots, update, self.dtype, self.device)
 
     @contextmanager
     def use(self, slots: Sequence[int]) -> Iterator[None]:
@@ -143,19 +118,6 @@ class AdapterBank:
             yield
         finally:
             self.selection = before
-
-    def _free_slot(self, keep: Sequence[str]) -> int:
-        taken = set(self._resident.values())
-        for slot in range(1, self.slots):
-            if slot not in taken:
-                return slot
-        for digest in self._resident:
-            if digest not in keep:
-                return self._resident.pop(digest)
-        raise EngineError(
-            f"{len(keep)} different adapters in one batch, but {self.slots - 1} slots",
-            hint="Load the engine with more: Engine.load(slots=...).",
-        )
 
 
 def _is_linear(module: nn.Module) -> bool:

@@ -17,8 +17,8 @@ from torch import Tensor
 @dataclass(frozen=True)
 class Entry:
     ids: tuple[int, ...]
-    layers: tuple[tuple[Tensor, Tensor], ...]
-    """Per layer keys and values, (1, heads, len(ids), size) each. Never written to after they are stored."""
+    state: Any
+    """The runner's snapshot of a cache that holds exactly `ids`."""
     features: Tensor | None
     """The router's features of the whole context, when all of it was read."""
 
@@ -47,14 +47,13 @@ class PrefixCache:
             self._entries.move_to_end((owner, best[0].ids))
         return best
 
-    def store(self, owner: str | None, ids: tuple[int, ...], cache: Any, features: Tensor | None) -> None:
-        """Keep what `cache` (a transformers DynamicCache that holds exactly `ids`) holds now."""
+    def store(self, owner: str | None, ids: tuple[int, ...], state: Any, features: Tensor | None) -> None:
+        """Keep `state`, the runner's snapshot of a cache that holds exactly `ids`."""
         if len(ids) > self.max_tokens:
             return
-        layers = tuple((layer.keys, layer.values) for layer in cache.layers)
         old = self._entries.pop((owner, ids), None)
         self._tokens += len(ids) - (len(old.ids) if old else 0)
-        self._entries[(owner, ids)] = Entry(ids, layers, features)
+        self._entries[(owner, ids)] = Entry(ids, state, features)
         while self._tokens > self.max_tokens:
             _, gone = self._entries.popitem(last=False)
             self._tokens -= len(gone.ids)
@@ -70,13 +69,3 @@ def common_length(first: tuple[int, ...], second: tuple[int, ...]) -> int:
         if a != b:
             return i
     return min(len(first), len(second))
-
-
-def to_cache(entry: Entry, length: int) -> Any:
-    """A DynamicCache that starts with a copy of the first `length` tokens of an entry."""
-    from transformers import DynamicCache
-
-    cache = DynamicCache()
-    for index, (keys, values) in enumerate(entry.layers):
-        cache.update(keys[:, :, :length], values[:, :, :length], index)
-    return cache

@@ -1,51 +1,94 @@
-"""Forward passes of the base with whatever adapter the bank has selected. Knows tokens, caches and hidden states."""
+"""What sessions and batches ask of a forward pass, whichever way it is computed. Knows tokens, slots and hidden states.
+
+Two ways exist: `torch_runner.py` runs the transformers model on any device, `native/` the compiled pass on a CPU.
+A cache is the runner's own; the rest of the engine only measures it, crops it and hands it back.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from lora_agent.engine.local.bank import BASE_SLOT
 
-class Runner:
-    def __init__(self, model: Any, device: str) -> None:
-        self.model = model
-        self.device = device
-        layers = model.config.num_hidden_layers
-        self.feature_layers = (layers // 3, 2 * layers // 3, layers)
-        """Hidden states that the router sees: a third of the way up, two thirds, and the last (normalised)."""
+Wanted = Literal["none", "last", "all"]
 
-    def new_cache(self) -> Any:
-        from transformers import DynamicCache
 
-        return DynamicCache()
+class Cache(Protocol):
+    """Keys and values of one sequence."""
 
-    @torch.inference_mode()
-    def read(self, ids: list[int], cache: Any) -> Tensor:
+    def get_seq_length(self) -> int: ...
+
+    def crop(self, tokens: int, /) -> None:
+        """Forget the last `-tokens` positions (transformers' sign)."""
+
+
+class Output(NamedTuple):
+    logits: Tensor
+    """(wanted, vocabulary)"""
+    hidden: tuple[Tensor, ...]
+    """(tokens, hidden) per layer asked for"""
+
+
+class BatchReader(Protocol):
+    """Several sequences that are read together, each with its own cache."""
+
+    def read(self, feeds: Sequence[Sequence[int]], slots: Sequence[int], *, logits: bool = True) -> Tensor:
+        """Read each row's tokens with its slot; logits (rows, vocabulary) after each row's last one."""
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Forget all rows but these."""
+
+
+def feature_layers(layers: int) -> tuple[int, int, int]:
+    """Hidden states that the router sees: a third of the way up, two thirds, and the last (normalised)."""
+    return (layers // 3, 2 * layers // 3, layers)
+
+
+def turn_features(hidden: Sequence[Tensor], start: int) -> Tensor:
+    """The router's view of a turn: per feature layer the mean over tokens from `start` on, and the last token.
+    float32 (2 * layers * hidden,) on the CPU."""
+    parts = [part for h in hidden for part in (h[start:].float().mean(0), h[-1].float())]
+    return torch.cat(parts).cpu()
+
+
+class Runner(ABC):
+    def __init__(self, layers: int) -> None:
+        self.feature_layers = feature_layers(layers)
+
+    @abstractmethod
+    def new_cache(self) -> Any: ...
+
+    @abstractmethod
+    def snapshot(self, cache: Any) -> Any:
+        """What the cache holds now; later changes of the cache do not reach it."""
+
+    @abstractmethod
+    def restore(self, snapshot: Any, length: int) -> Any:
+        """A cache that starts with the first `length` tokens of a snapshot."""
+
+    @abstractmethod
+    def batch(self, rows: int) -> BatchReader: ...
+
+    @abstractmethod
+    def forward(
+        self, ids: Sequence[int], cache: Any, slot: int, *, logits: Wanted, layers: Sequence[int] = ()
+    ) -> Output:
+        """Read tokens into the cache (None: no cache is kept)."""
+
+    def read(self, ids: Sequence[int], cache: Any, slot: int = BASE_SLOT) -> Tensor:
         """Read tokens into the cache; logits (vocabulary,) after the last one."""
-        inputs = torch.tensor([ids], device=self.device)
-        out = self.model(input_ids=inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        logits: Tensor = out.logits[0, -1]
-        return logits
+        return self.forward(ids, cache, slot, logits="last").logits[0]
 
-    @torch.inference_mode()
-    def read_layers(self, ids: list[int], cache: Any) -> tuple[Tensor, ...]:
+    def read_layers(self, ids: Sequence[int], cache: Any) -> tuple[Tensor, ...]:
         """Read tokens into the cache; hidden states (tokens, hidden) of the feature layers. No logits."""
-        inputs = torch.tensor([ids], device=self.device)
-        decoder = self.model.get_decoder()
-        out = decoder(input_ids=inputs, past_key_values=cache, use_cache=True, output_hidden_states=True)
-        return tuple(out.hidden_states[layer][0] for layer in self.feature_layers)
+        return self.forward(ids, cache, BASE_SLOT, logits="none", layers=self.feature_layers).hidden
 
-    def features(self, hidden: tuple[Tensor, ...], start: int) -> Tensor:
-        """The router's view of a turn: per feature layer the mean over tokens from `start` on, and the last token.
-        float32 (2 * layers * hidden,) on the CPU."""
-        parts = [part for h in hidden for part in (h[start:].float().mean(0), h[-1].float())]
-        return torch.cat(parts).cpu()
-
-    @torch.inference_mode()
-    def choice(self, prompt: list[int], options: Mapping[str, list[int]], cache: Any) -> dict[str, float]:
+    def choice(self, prompt: Sequence[int], options: Mapping[str, list[int]], cache: Any) -> dict[str, float]:
         """Probabilities of token sequences after `prompt`, normalised over the options. The cache is left as it was."""
         before = cache.get_seq_length()
         first = torch.log_softmax(self.read(prompt, cache).float(), 0)
@@ -54,19 +97,19 @@ class Runner:
         for ids in options.values():
             total = float(first[ids[0]])
             if len(ids) > 1:
-                out = self.model(input_ids=torch.tensor([ids[:-1]], device=self.device), past_key_values=cache)
-                scores = torch.log_softmax(out.logits[0].float(), -1)
+                out = self.forward(ids[:-1], cache, BASE_SLOT, logits="all").logits
+                scores = torch.log_softmax(out.float(), -1)
                 total += float(sum(scores[i, token] for i, token in enumerate(ids[1:])))
                 cache.crop(start - cache.get_seq_length())
             totals.append(total)
         cache.crop(before - start)
         return dict(zip(options, torch.softmax(torch.tensor(totals), 0).tolist(), strict=True))
 
-    @torch.inference_mode()
-    def logprobs(self, ids: list[int], positions: list[int], targets: list[int]) -> list[float]:
+    def logprobs(
+        self, ids: Sequence[int], positions: Sequence[int], targets: Sequence[int], slot: int = BASE_SLOT
+    ) -> list[float]:
         """Natural-log probabilities of `targets[i]` after `ids[: positions[i] + 1]`, without any cache."""
-        inputs = torch.tensor([ids], device=self.device)
-        logits = self.model(input_ids=inputs, use_cache=False).logits[0]
-        scores = torch.log_softmax(logits[positions].float(), -1)
-        picked = scores.gather(1, torch.tensor(targets, device=scores.device)[:, None])[:, 0]
+        out = self.forward(ids, None, slot, logits="all").logits
+        scores = torch.log_softmax(out[list(positions)].float(), -1)
+        picked = scores.gather(1, torch.tensor(list(targets), device=scores.device)[:, None])[:, 0]
         return [float(v) for v in picked]

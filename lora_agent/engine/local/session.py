@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor
 
+from lora_agent.engine.local.bank import BASE_SLOT
 from lora_agent.engine.local.contract import check_input, finish, output_grammar, read_output, token_logprobs
 from lora_agent.engine.local.decode import DecodeOptions, RowDecode
-from lora_agent.engine.local.lora import BASE_SLOT
-from lora_agent.engine.local.prefix_cache import common_length, to_cache
+from lora_agent.engine.local.prefix_cache import common_length
 from lora_agent.engine.local.repair import Repair
+from lora_agent.engine.local.runner import turn_features
 from lora_agent.engine.protocol import Cancel
 from lora_agent.errors import ContextTooLongError, SchemaError
 from lora_agent.registry import AdapterPackage
@@ -78,16 +79,17 @@ class LocalSession:
             and found[0].features is not None
             and len(found[0].ids) == len(ids)
         ):
-            self._cache, self._read, self._features = to_cache(*found), ids, found[0].features
+            self._cache = runner.restore(found[0].state, len(ids))
+            self._read, self._features = ids, found[0].features
             return Usage(reused=len(ids))
         else:
             # The last turn is always read anew: the router needs its hidden states.
             keep = min(found[1], start) if found is not None else 0
-            self._cache = to_cache(found[0], keep) if found is not None and keep else runner.new_cache()
-        hidden = runner.read_layers(list(ids[keep:]), self._cache)
-        self._features = runner.features(hidden, start - keep)
+            self._cache = runner.restore(found[0].state, keep) if found is not None and keep else runner.new_cache()
+        hidden = runner.read_layers(ids[keep:], self._cache)
+        self._features = turn_features(hidden, start - keep)
         self._read = ids
-        self._engine.prefixes.store(None, ids, self._cache, self._features)
+        self._engine.prefixes.store(None, ids, runner.snapshot(self._cache), self._features)
         return Usage(read=len(ids) - keep, reused=keep)
 
     def _last_turn_start(self) -> int:
@@ -99,7 +101,7 @@ class LocalSession:
 
     @property
     def features(self) -> Tensor:
-        """What the router reads: hidden states of the last turn (see Runner.features). Prefills when needed."""
+        """What the router reads: hidden states of the last turn (see runner.turn_features). Prefills when needed."""
         if self._features is None or self._read != tuple(self._ids):
             self.prefill()
         if self._features is None:
@@ -355,10 +357,10 @@ class LocalSession:
         ids = tuple(self._ids) + tuple(passages)
         found = engine.prefixes.longest(package.digest, ids)
         keep = min(found[1], len(ids) - 1) if found is not None else 0
-        cache = to_cache(found[0], keep) if found is not None and keep else engine.runner.new_cache()
-        with engine.bank.use([slot]):
-            engine.runner.read(list(ids[keep:]), cache)
-        engine.prefixes.store(package.digest, ids, cache, None)
+        runner = engine.runner
+        cache = runner.restore(found[0].state, keep) if found is not None and keep else runner.new_cache()
+        runner.read(ids[keep:], cache, slot)
+        engine.prefixes.store(package.digest, ids, runner.snapshot(cache), None)
         usage = Usage(read=len(ids) - keep, reused=keep)
         return usage + self._run_suffix(tail, slot, cache, row, repair)
 
@@ -374,8 +376,8 @@ class LocalSession:
         feed = tail + row.opening()
         try:
             while feed and row.running():
-                with self._engine.lock, self._engine.bank.use([slot]):
-                    logits = self._engine.runner.read(feed, cache)
+                with self._engine.lock:
+                    logits = self._engine.runner.read(feed, cache, slot)
                 feed = row.step(logits)
                 yield
                 if not row.running() and repair.again(row):

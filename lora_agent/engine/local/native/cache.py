@@ -1,0 +1,76 @@
+"""Keys and values of one sequence, in one block of memory that grows. Knows nothing of tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_STEP = 256
+"""Tokens by which a full cache grows at least."""
+
+
+@dataclass(frozen=True)
+class KvShape:
+    layers: int
+    kv_heads: int
+    head_dim: int
+
+    def empty(self, capacity: int) -> Tensor:
+        return torch.empty(self.layers, 2, self.kv_heads, capacity, self.head_dim)
+
+    @property
+    def token_bytes(self) -> int:
+        return self.layers * 2 * self.kv_heads * self.head_dim * 4
+
+
+class KvCache:
+    """float32 (layers, 2, kv_heads, capacity, head_dim), of which the first `get_seq_length()` positions are filled."""
+
+    def __init__(self, shape: KvShape, data: Tensor | None = None, length: int = 0) -> None:
+        self.shape = shape
+        self.data = shape.empty(_STEP) if data is None else data
+        self._length = length
+        self._shared = 0  # a snapshot reads the positions before: never written to
+
+    def get_seq_length(self) -> int:
+        return self._length
+
+    @property
+    def capacity(self) -> int:
+        return self.data.shape[3]
+
+    def reserve(self, tokens: int) -> None:
+        """Room for `tokens` more; what is there stays."""
+        needed = self._length + tokens
+        if needed > self.capacity or self._length < self._shared:
+            data = self.shape.empty(max(needed, min(2 * self.capacity, self.capacity + 4 * _STEP), _STEP))
+            data[:, :, :, : self._length] = self.data[:, :, :, : self._length]
+            self.data, self._shared = data, 0
+
+    def grow(self, tokens: int) -> None:
+        """The next `tokens` positions have been written."""
+        self._length += tokens
+
+    def crop(self, tokens: int) -> None:
+        """Forget the last `-tokens` positions (the sign is that of transformers' caches)."""
+        self._length = max(0, self._length + tokens)
+
+    def snapshot(self) -> Snapshot:
+        """What is held now, without a copy: this cache moves elsewhere before it writes there."""
+        self._shared = max(self._shared, self._length)
+        return Snapshot(self.data, self._length)
+
+    @classmethod
+    def restore(cls, shape: KvShape, snapshot: Snapshot, length: int) -> KvCache:
+        """A cache that starts with a copy of the first `length` positions of a snapshot."""
+        data = shape.empty(length + _STEP)
+        data[:, :, :, :length] = snapshot.data[:, :, :, :length]
+        return cls(shape, data, length)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    data: Tensor
+    length: int

@@ -1,0 +1,731 @@
+/* Forward pass of a Llama-shaped decoder on 4-bit (NF4), bfloat16 or float32 weights, for CPUs with AVX2 and FMA.
+ *
+ * A call takes M rows: each is one token with its position, its own keys and values and its own adapter, so one
+ * function serves prefill, decode and batches of different conversations. Weights are expanded in registers (one row)
+ * or in the first cache level (more rows) and never stored expanded. Activations, keys and values are float32.
+ *
+ * NF4: codes and block scales of bitsandbytes (QLoRA, arXiv 2305.14314), repacked by weights.py so that an expansion
+ * is in order: byte table lookups give the four bytes of each float, two rounds of interleaving put them together.
+ * LoRA: y = W x + B (A x), A and B float32, scaling folded into B, ranks padded to a multiple of 8.
+ */
+
+#include <immintrin.h>
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define MAX_THREADS 64
+#define CHUNK 16   /* weight rows that a thread takes at a time */
+#define PANEL 32   /* activation rows that stay in the second cache level meanwhile */
+#define BLOCK 64   /* weights that share a scale */
+
+enum { NF4 = 0, BF16 = 1, F32 = 2 };
+
+typedef struct {
+    int kind, n, k;         /* y (n) = W (n, k) x (k) */
+    const uint8_t *codes;   /* NF4: n * k / 2 bytes, BF16: 2 n k, F32: 4 n k */
+    const float *scales;    /* NF4: n * k / 64 */
+    const float *bias;      /* n, or NULL */
+} linear_t;
+
+typedef struct {
+    linear_t qkv, o, gate_up, down;
+    const float *attention_norm, *mlp_norm;
+    const float *q_norm, *k_norm; /* head_dim each, or NULL: Qwen3 normalises heads before rotation */
+} layer_t;
+
+/* The four places of a layer that adapters change; q, k, v and gate, up are read in one go. */
+enum { AT_QKV, AT_O, AT_GATE_UP, AT_DOWN, PLACES };
+
+typedef struct {
+    int rank;          /* of the whole adapter, padded to a multiple of 8; 0: not at this place */
+    const float *a;    /* (groups * rank, k) */
+    const float *b;    /* (n, rank) */
+} update_t;
+
+typedef struct { update_t *at; /* layers * PLACES */ } adapter_t;
+
+typedef struct {
+    int start, end;            /* rows of the call */
+    const adapter_t *adapter;
+} segment_t;
+
+typedef struct model model_t;
+typedef void (*phase_t)(model_t *, int thread);
+
+struct model {
+    int hidden, layers, heads, kv_heads, head_dim, inter, vocab;
+    float eps;
+    float table[16];
+    const float *cosine, *sine, *final_norm;
+    linear_t embedding, head;
+    layer_t *layer;
+
+    /* one call */
+    int rows;
+    const int32_t *tokens, *positions, *sequence;
+    float *const *kv;
+    const int64_t *capacity;
+    segment_t *segments;
+    int segment_count, groups, max_rank, widest;
+    int at_layer, place;
+    const linear_t *weight;
+    const float *input;
+    int input_width;
+    const int32_t *output_rows, *subset;
+    int output_count, subset_count;
+    float *output;
+    float *x, *h, *qkv, *attended, *act, *xa;
+    size_t room[6];
+    float *tile[MAX_THREADS], *score[MAX_THREADS];
+    size_t tile_room[MAX_THREADS], score_room[MAX_THREADS];
+
+    /* threads: one phase at a time, work handed out by `next` */
+    int threads, max_positions_seen;
+    pthread_t worker[MAX_THREADS];
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    _Atomic(phase_t) phase; /* NULL between calls: workers may sleep */
+    atomic_int next, generation, arrived, quit;
+};
+
+/* ---------------------------------------------------------------- arithmetic */
+
+static inline float sum8(__m256 v) {
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+
+static inline __m128 sum8x4(__m256 a, __m256 b, __m256 c, __m256 d) {
+    __m256 s = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+    return _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
+}
+
+static inline float dot(const float *a, const float *b, int n) {
+    __m256 s = _mm256_setzero_ps(), t = _mm256_setzero_ps();
+    int i = 0;
+    for (; i + 16 <= n; i += 16) {
+        s = _mm256_fmadd_ps(_mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i), s);
+        t = _mm256_fmadd_ps(_mm256_loadu_ps(a + i + 8), _mm256_loadu_ps(b + i + 8), t);
+    }
+    for (; i < n; i += 8) s = _mm256_fmadd_ps(_mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i), s);
+    return sum8(_mm256_add_ps(s, t));
+}
+
+/* exp by 2^n * polynomial (Cephes expf), relative error about 1e-7 in [-87, 88]. */
+static inline __m256 exp8(__m256 x) {
+    x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(-87.3f)), _mm256_set1_ps(88.3f));
+    __m256 n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504088896341f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    x = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), x);
+    x = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.12194440e-4f), x);
+    __m256 y = _mm256_set1_ps(1.9875691500e-4f);
+    y = _mm256_fmadd_ps(y, x, _mm256_set1_ps(1.3981999507e-3f));
+    y = _mm256_fmadd_ps(y, x, _mm256_set1_ps(8.3334519073e-3f));
+    y = _mm256_fmadd_ps(y, x, _mm256_set1_ps(4.1665795894e-2f));
+    y = _mm256_fmadd_ps(y, x, _mm256_set1_ps(1.6666665459e-1f));
+    y = _mm256_fmadd_ps(y, x, _mm256_set1_ps(5.0000001201e-1f));
+    y = _mm256_add_ps(_mm256_fmadd_ps(y, _mm256_mul_ps(x, x), x), _mm256_set1_ps(1.0f));
+    __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+    return _mm256_mul_ps(y, _mm256_castsi256_ps(power));
+}
+
+static void rms_norm(const float *x, const float *weight, float eps, int n, float *out) {
+    float scale = 1.0f / sqrtf(dot(x, x, n) / n + eps);
+    __m256 s = _mm256_set1_ps(scale);
+    for (int i = 0; i < n; i += 8)
+        _mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_loadu_ps(weight + i), _mm256_mul_ps(_mm256_loadu_ps(x + i), s)));
+}
+
+/* ---------------------------------------------------------------- expansion of weights */
+
+typedef struct { __m256i byte[4]; } table_t;
+
+static inline table_t load_table(const float *values) {
+    table_t t;
+    for (int j = 0; j < 4; j++) {
+        uint8_t bytes[16];
+        for (int i = 0; i < 16; i++) bytes[i] = ((const uint8_t *)(values + i))[j];
+        t.byte[j] = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)bytes));
+    }
+    return t;
+}
+
+/* 32 codes, one a byte, to 4 vectors of 8 floats. */
+static inline void expand32(const table_t *t, __m256i codes, __m256 *out) {
+    __m256i b0 = _mm256_shuffle_epi8(t->byte[0], codes), b1 = _mm256_shuffle_epi8(t->byte[1], codes);
+    __m256i b2 = _mm256_shuffle_epi8(t->byte[2], codes), b3 = _mm256_shuffle_epi8(t->byte[3], codes);
+    __m256i low0 = _mm256_unpacklo_epi8(b0, b1), low1 = _mm256_unpackhi_epi8(b0, b1);
+    __m256i high0 = _mm256_unpacklo_epi8(b2, b3), high1 = _mm256_unpackhi_epi8(b2, b3);
+    out[0] = _mm256_castsi256_ps(_mm256_unpacklo_epi16(low0, high0));
+    out[1] = _mm256_castsi256_ps(_mm256_unpackhi_epi16(low0, high0));
+    out[2] = _mm256_castsi256_ps(_mm256_unpacklo_epi16(low1, high1));
+    out[3] = _mm256_castsi256_ps(_mm256_unpackhi_epi16(low1, high1));
+}
+
+static inline __m256 widen8(const uint16_t *p) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
+}
+
+static void expand_row(const table_t *t, const linear_t *w, int row, float *out) {
+    int k = w->k;
+    if (w->kind == BF16) {
+        const uint16_t *p = (const uint16_t *)w->codes + (size_t)row * k;
+        for (int i = 0; i < k; i += 8) _mm256_storeu_ps(out + i, widen8(p + i));
+        return;
+    }
+    if (w->kind == F32) {
+        memcpy(out, (const float *)w->codes + (size_t)row * k, sizeof(float) * k);
+        return;
+    }
+    const uint8_t *codes = w->codes + (size_t)row * (k / 2);
+    const float *scales = w->scales + (size_t)row * (k / BLOCK);
+    const __m256i nibble = _mm256_set1_epi8(15);
+    for (int i = 0; i < k; i += BLOCK) {
+        __m256i both = _mm256_loadu_si256((const __m256i *)(codes + i / 2));
+        __m256 s = _mm256_broadcast_ss(scales + i / BLOCK), v[8];
+        expand32(t, _mm256_and_si256(both, nibble), v);
+        expand32(t, _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble), v + 4);
+        for (int j = 0; j < 8; j++) _mm256_storeu_ps(out + i + 8 * j, _mm256_mul_ps(v[j], s));
+    }
+}
+
+static float row_dot(const table_t *t, const linear_t *w, int row, const float *x) {
+    int k = w->k;
+    if (w->kind == F32) return dot((const float *)w->codes + (size_t)row * k, x, k);
+    __m256 total = _mm256_setzero_ps();
+    if (w->kind == BF16) {
+        const uint16_t *p = (const uint16_t *)w->codes + (size_t)row * k;
+        __m256 other = _mm256_setzero_ps();
+        int i = 0;
+        for (; i + 16 <= k; i += 16) {
+            total = _mm256_fmadd_ps(widen8(p + i), _mm256_loadu_ps(x + i), total);
+            other = _mm256_fmadd_ps(widen8(p + i + 8), _mm256_loadu_ps(x + i + 8), other);
+        }
+        for (; i < k; i += 8) total = _mm256_fmadd_ps(widen8(p + i), _mm256_loadu_ps(x + i), total);
+        return sum8(_mm256_add_ps(total, other));
+    }
+    const uint8_t *codes = w->codes + (size_t)row * (k / 2);
+    const float *scales = w->scales + (size_t)row * (k / BLOCK);
+    const __m256i nibble = _mm256_set1_epi8(15);
+    for (int i = 0; i < k; i += BLOCK) {
+        __m256i both = _mm256_loadu_si256((const __m256i *)(codes + i / 2));
+        __m256 v[8];
+        expand32(t, _mm256_and_si256(both, nibble), v);
+        expand32(t, _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble), v + 4);
+        __m256 p = _mm256_mul_ps(v[0], _mm256_loadu_ps(x + i)), q = _mm256_mul_ps(v[1], _mm256_loadu_ps(x + i + 8));
+        for (int j = 2; j < 8; j += 2) {
+            p = _mm256_fmadd_ps(v[j], _mm256_loadu_ps(x + i + 8 * j), p);
+            q = _mm256_fmadd_ps(v[j + 1], _mm256_loadu_ps(x + i + 8 * j + 8), q);
+        }
+        total = _mm256_fmadd_ps(_mm256_add_ps(p, q), _mm256_broadcast_ss(scales + i / BLOCK), total);
+    }
+    return sum8(total);
+}
+
+/* ---------------------------------------------------------------- products */
+
+/* out[m * 4 + n] for m < count <= 3 activation rows and 4 expanded weight rows. */
+static inline __attribute__((always_inline)) void micro(const float *x, int stride, int count, const float *w, int k, float *out) {
+    const float *x0 = x, *x1 = x + (count > 1 ? stride : 0), *x2 = x + (count > 2 ? 2 * stride : 0);
+    __m256 s[3][4];
+    for (int m = 0; m < 3; m++) for (int n = 0; n < 4; n++) s[m][n] = _mm256_setzero_ps();
+    for (int i = 0; i < k; i += 8) {
+        __m256 a = _mm256_loadu_ps(x0 + i), b = _mm256_loadu_ps(x1 + i), c = _mm256_loadu_ps(x2 + i);
+#pragma GCC unroll 4
+        for (int n = 0; n < 4; n++) {
+            __m256 v = _mm256_loadu_ps(w + (size_t)n * k + i);
+            s[0][n] = _mm256_fmadd_ps(a, v, s[0][n]);
+            if (count > 1) s[1][n] = _mm256_fmadd_ps(b, v, s[1][n]);
+            if (count > 2) s[2][n] = _mm256_fmadd_ps(c, v, s[2][n]);
+        }
+    }
+    _mm_storeu_ps(out, sum8x4(s[0][0], s[0][1], s[0][2], s[0][3]));
+    if (count > 1) _mm_storeu_ps(out + 4, sum8x4(s[1][0], s[1][1], s[1][2], s[1][3]));
+    if (count > 2) _mm_storeu_ps(out + 8, sum8x4(s[2][0], s[2][1], s[2][2], s[2][3]));
+}
+
+/* y[n * rows + m] for `count` <= CHUNK weight rows from `first`; `ids` renames rows (vocabulary subsets) or is NULL.
+ * `space`: CHUNK * k floats. */
+static void product(const table_t *t, const linear_t *w, const int32_t *ids, int first, int count, const float *x,
+                    int stride, int rows, float *space, float *y) {
+    if (rows == 1) {
+        for (int n = 0; n < count; n++) y[n] = row_dot(t, w, ids ? ids[first + n] : first + n, x);
+    } else {
+        int k = w->k;
+        for (int n = 0; n < count; n++) expand_row(t, w, ids ? ids[first + n] : first + n, space + (size_t)n * k);
+        for (int n = count; n & 3; n++) memset(space + (size_t)n * k, 0, sizeof(float) * k);
+        for (int panel = 0; panel < rows; panel += PANEL) {
+            int last = panel + PANEL < rows ? panel + PANEL : rows;
+            for (int n = 0; n < count; n += 4)
+                for (int m = panel; m < last; m += 3) {
+                    float out[12];
+                    const float *from = x + (size_t)m * stride, *weights = space + (size_t)n * k;
+                    int some = last - m < 3 ? last - m : 3;
+                    if (some == 3) micro(from, stride, 3, weights, k, out);
+                    else if (some == 2) micro(from, stride, 2, weights, k, out);
+                    else micro(from, stride, 1, weights, k, out);
+                    for (int i = 0; i < some; i++)
+                        for (int j = 0; j < 4 && n + j < count; j++) y[(size_t)(n + j) * rows + m + i] = out[4 * i + j];
+                }
+        }
+    }
+    if (w->bias)
+        for (int n = 0; n < count; n++)
+            for (int m = 0; m < rows; m++) y[(size_t)n * rows + m] += w->bias[ids ? ids[first + n] : first + n];
+}
+
+static int group_of(const model_t *s, int n) {
+    if (s->place == AT_QKV) {
+        int q = s->heads * s->head_dim;
+        return n < q ? 0 : n < q + s->kv_heads * s->head_dim ? 1 : 2;
+    }
+    return s->place == AT_GATE_UP && n >= s->inter;
+}
+
+static const update_t *update_of(const model_t *s, const segment_t *g) {
+    return g->adapter ? &g->adapter->at[s->at_layer * PLACES + s->place] : NULL;
+}
+
+static void add_updates(const model_t *s, int first, int count, float *y) {
+    for (int g = 0; g < s->segment_count; g++) {
+        const segment_t *seg = &s->segments[g];
+        const update_t *u = update_of(s, seg);
+        if (!u || !u->rank) continue;
+        for (int n = 0; n < count; n++) {
+            const float *b = u->b + (size_t)(first + n) * u->rank;
+            int column = group_of(s, first + n) * u->rank;
+            for (int m = seg->start; m < seg->end; m++)
+                y[(size_t)n * s->rows + m] += dot(b, s->xa + (size_t)m * s->widest + column, u->rank);
+        }
+    }
+}
+
+/* ---------------------------------------------------------------- threads */
+
+static void relax(int *spins) {
+    if (++*spins < 4000) _mm_pause();
+    else sched_yield();
+}
+
+static void run_phase(model_t *s, phase_t phase) {
+    if (s->threads == 1) { atomic_store(&s->next, 0); phase(s, 0); return; }
+    atomic_store_explicit(&s->next, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->arrived, 0, memory_order_relaxed);
+    s->phase = phase;
+    atomic_fetch_add_explicit(&s->generation, 1, memory_order_release);
+    phase(s, 0);
+    int spins = 0;
+    while (atomic_load_explicit(&s->arrived, memory_order_acquire) < s->threads - 1) relax(&spins);
+}
+
+typedef struct { model_t *model; int index; } worker_t;
+
+static void *work(void *argument) {
+    worker_t me = *(worker_t *)argument;
+    free(argument);
+    model_t *s = me.model;
+    int seen = 0;
+    for (;;) {
+        int spins = 0;
+        while (atomic_load_explicit(&s->generation, memory_order_acquire) == seen) {
+            if (++spins < 4000) { _mm_pause(); continue; }
+            if (s->phase) { sched_yield(); continue; } /* in the middle of a call */
+            pthread_mutex_lock(&s->mutex);
+            while (atomic_load(&s->generation) == seen && !s->phase && !atomic_load(&s->quit)) pthread_cond_wait(&s->wake, &s->mutex);
+            pthread_mutex_unlock(&s->mutex);
+            if (atomic_load(&s->quit)) return NULL;
+        }
+        seen++;
+        atomic_load(&s->phase)(s, me.index);
+        atomic_fetch_add_explicit(&s->arrived, 1, memory_order_release);
+    }
+}
+
+static int take(model_t *s, int step) { return atomic_fetch_add_explicit(&s->next, step, memory_order_relaxed); }
+
+static void nothing(model_t *s, int thread) { (void)s; (void)thread; }
+
+/* ---------------------------------------------------------------- phases of a layer */
+
+static void norm_rows(model_t *s, const float *weight) {
+    for (int m; (m = take(s, 1)) < s->rows;)
+        rms_norm(s->x + (size_t)m * s->hidden, weight, s->eps, s->hidden, s->h + (size_t)m * s->hidden);
+}
+
+static void phase_attention_norm(model_t *s, int thread) { (void)thread; norm_rows(s, s->layer[s->at_layer].attention_norm); }
+static void phase_mlp_norm(model_t *s, int thread) { (void)thread; norm_rows(s, s->layer[s->at_layer].mlp_norm); }
+static void phase_final_norm(model_t *s, int thread) { (void)thread; norm_rows(s, s->final_norm); }
+
+static void phase_embed(model_t *s, int thread) {
+    (void)thread;
+    table_t t = load_table(s->table);
+    for (int m; (m = take(s, 1)) < s->rows;) expand_row(&t, &s->embedding, s->tokens[m], s->x + (size_t)m * s->hidden);
+}
+
+static int groups_at(int place) { return place == AT_QKV ? 3 : place == AT_GATE_UP ? 2 : 1; }
+
+/* xa[m] = A x[m] for the rows that have an adapter. */
+static void phase_down_project(model_t *s, int thread) {
+    (void)thread;
+    int k = s->input_width, most = groups_at(s->place) * s->max_rank;
+    for (int r; (r = take(s, 4)) < most;)
+        for (int g = 0; g < s->segment_count; g++) {
+            const segment_t *seg = &s->segments[g];
+            const update_t *u = update_of(s, seg);
+            if (!u || !u->rank || r >= groups_at(s->place) * u->rank) continue;
+            for (int m = seg->start; m < seg->end; m += 3) {
+                float out[12];
+                int some = seg->end - m < 3 ? seg->end - m : 3;
+                const float *from = s->input + (size_t)m * k, *a = u->a + (size_t)r * k;
+                if (some == 3) micro(from, k, 3, a, k, out);
+                else if (some == 2) micro(from, k, 2, a, k, out);
+                else micro(from, k, 1, a, k, out);
+                for (int i = 0; i < some; i++) memcpy(s->xa + (size_t)(m + i) * s->widest + r, out + 4 * i, 4 * sizeof(float));
+            }
+        }
+}
+
+static float *tile(model_t *s, int thread, size_t floats) {
+    if (s->tile_room[thread] < floats) {
+        free(s->tile[thread]);
+        s->tile[thread] = aligned_alloc(64, (floats * sizeof(float) + 63) & ~(size_t)63);
+        s->tile_room[thread] = floats;
+    }
+    return s->tile[thread];
+}
+
+static void phase_qkv(model_t *s, int thread) {
+    const linear_t *w = s->weight;
+    table_t t = load_table(s->table);
+    float *space = tile(s, thread, (size_t)CHUNK * w->k + (size_t)CHUNK * s->rows), *y = space + (size_t)CHUNK * w->k;
+    for (int first; (first = take(s, CHUNK)) < w->n;) {
+        int count = w->n - first < CHUNK ? w->n - first : CHUNK;
+        product(&t, w, NULL, first, count, s->input, s->input_width, s->rows, space, y);
+        add_updates(s, first, count, y);
+        for (int m = 0; m < s->rows; m++)
+            for (int n = 0; n < count; n++) s->qkv[(size_t)m * w->n + first + n] = y[(size_t)n * s->rows + m];
+    }
+}
+
+/* o and down: their output is added to the residual stream. */
+static void phase_add(model_t *s, int thread) {
+    const linear_t *w = s->weight;
+    table_t t = load_table(s->table);
+    float *space = tile(s, thread, (size_t)CHUNK * w->k + (size_t)CHUNK * s->rows), *y = space + (size_t)CHUNK * w->k;
+    for (int first; (first = take(s, CHUNK)) < w->n;) {
+        int count = w->n - first < CHUNK ? w->n - first : CHUNK;
+        product(&t, w, NULL, first, count, s->input, s->input_width, s->rows, space, y);
+        add_updates(s, first, count, y);
+        for (int m = 0; m < s->rows; m++)
+            for (int n = 0; n < count; n++) s->x[(size_t)m * s->hidden + first + n] += y[(size_t)n * s->rows + m];
+    }
+}
+
+static void phase_gate_up(model_t *s, int thread) {
+    const linear_t *w = s->weight;
+    table_t t = load_table(s->table);
+    size_t part = (size_t)CHUNK * s->rows;
+    float *space = tile(s, thread, (size_t)CHUNK * w->k + 2 * part), *gate = space + (size_t)CHUNK * w->k, *up = gate + part;
+    const __m256 one = _mm256_set1_ps(1.0f), zero = _mm256_setzero_ps();
+    for (int first; (first = take(s, CHUNK)) < s->inter;) {
+        int count = s->inter - first < CHUNK ? s->inter - first : CHUNK;
+        product(&t, w, NULL, first, count, s->input, s->input_width, s->rows, space, gate);
+        add_updates(s, first, count, gate);
+        product(&t, w, NULL, s->inter + first, count, s->input, s->input_width, s->rows, space, up);
+        add_updates(s, s->inter + first, count, up);
+        size_t all = (size_t)count * s->rows, i = 0;
+        for (; i + 8 <= all; i += 8) { /* silu(gate) * up */
+            __m256 g = _mm256_loadu_ps(gate + i);
+            __m256 silu = _mm256_div_ps(g, _mm256_add_ps(one, exp8(_mm256_sub_ps(zero, g))));
+            _mm256_storeu_ps(gate + i, _mm256_mul_ps(silu, _mm256_loadu_ps(up + i)));
+        }
+        for (; i < all; i++) gate[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+        for (int m = 0; m < s->rows; m++)
+            for (int n = 0; n < count; n++) s->act[(size_t)m * s->inter + first + n] = gate[(size_t)n * s->rows + m];
+    }
+}
+
+static void rotate(const model_t *s, float *v, int position) {
+    int half = s->head_dim / 2;
+    const float *c = s->cosine + (size_t)position * half, *n = s->sine + (size_t)position * half;
+    for (int i = 0; i < half; i += 8) {
+        __m256 a = _mm256_loadu_ps(v + i), b = _mm256_loadu_ps(v + half + i);
+        __m256 cs = _mm256_loadu_ps(c + i), sn = _mm256_loadu_ps(n + i);
+        _mm256_storeu_ps(v + i, _mm256_fmsub_ps(a, cs, _mm256_mul_ps(b, sn)));
+        _mm256_storeu_ps(v + half + i, _mm256_fmadd_ps(b, cs, _mm256_mul_ps(a, sn)));
+    }
+}
+
+static float *keys_of(const model_t *s, int m, int head, int values) {
+    int q = s->sequence[m];
+    size_t at = ((size_t)s->at_layer * 2 + values) * s->kv_heads + head;
+    return s->kv[q] + at * s->capacity[q] * s->head_dim;
+}
+
+/* Rotate queries and keys; keys and values go to their places. */
+static void phase_place(model_t *s, int thread) {
+    (void)thread;
+    const layer_t *layer = &s->layer[s->at_layer];
+    int d = s->head_dim, width = (s->heads + 2 * s->kv_heads) * d;
+    for (int m; (m = take(s, 1)) < s->rows;) {
+        float *row = s->qkv + (size_t)m * width;
+        int position = s->positions[m];
+        for (int h = 0; h < s->heads + s->kv_heads; h++) {
+            const float *norm = h < s->heads ? layer->q_norm : layer->k_norm;
+            if (norm) rms_norm(row + h * d, norm, s->eps, d, row + h * d);
+            rotate(s, row + h * d, position);
+        }
+        for (int h = 0; h < s->kv_heads; h++) {
+            memcpy(keys_of(s, m, h, 0) + (size_t)position * d, row + (s->heads + h) * d, sizeof(float) * d);
+            memcpy(keys_of(s, m, h, 1) + (size_t)position * d, row + (s->heads + s->kv_heads + h) * d, sizeof(float) * d);
+        }
+    }
+}
+
+static void attend(const model_t *s, const float *q, const float *keys, const float *values, int count, float *score, float *out) {
+    int d = s->head_dim, t = 0;
+    float scale = 1.0f / sqrtf((float)d), most = -INFINITY;
+    for (; t + 4 <= count; t += 4) {
+        const float *k = keys + (size_t)t * d;
+        __m256 a = _mm256_setzero_ps(), b = a, c = a, e = a;
+        for (int i = 0; i < d; i += 8) {
+            __m256 v = _mm256_loadu_ps(q + i);
+            a = _mm256_fmadd_ps(v, _mm256_loadu_ps(k + i), a);
+            b = _mm256_fmadd_ps(v, _mm256_loadu_ps(k + d + i), b);
+            c = _mm256_fmadd_ps(v, _mm256_loadu_ps(k + 2 * d + i), c);
+            e = _mm256_fmadd_ps(v, _mm256_loadu_ps(k + 3 * d + i), e);
+        }
+        _mm_storeu_ps(score + t, _mm_mul_ps(sum8x4(a, b, c, e), _mm_set1_ps(scale)));
+    }
+    for (; t < count; t++) score[t] = dot(q, keys + (size_t)t * d, d) * scale;
+    for (t = 0; t < count; t++) most = score[t] > most ? score[t] : most;
+    for (; t & 7; t++) score[t] = -INFINITY;
+    __m256 total = _mm256_setzero_ps(), top = _mm256_set1_ps(most);
+    for (int i = 0; i < count; i += 8) {
+        __m256 e = exp8(_mm256_sub_ps(_mm256_loadu_ps(score + i), top));
+        if (i + 8 > count) { /* what stands beyond the last key counts nothing */
+            float tail[8];
+            _mm256_storeu_ps(tail, e);
+            for (int j = count - i; j < 8; j++) tail[j] = 0;
+            e = _mm256_loadu_ps(tail);
+        }
+        _mm256_storeu_ps(score + i, e);
+        total = _mm256_add_ps(total, e);
+    }
+    float whole = 1.0f / sum8(total);
+    for (int part = 0; part < d; part += 64) {
+        int wide = d - part < 64 ? d - part : 64;
+        __m256 sum[8];
+        for (int j = 0; j < 8; j++) sum[j] = _mm256_setzero_ps();
+        if (wide == 64)
+            for (t = 0; t < count; t++) {
+                __m256 p = _mm256_broadcast_ss(score + t);
+                const float *v = values + (size_t)t * d + part;
+#pragma GCC unroll 8
+                for (int j = 0; j < 8; j++) sum[j] = _mm256_fmadd_ps(p, _mm256_loadu_ps(v + 8 * j), sum[j]);
+            }
+        else
+            for (t = 0; t < count; t++)
+                for (int j = 0; j < wide / 8; j++)
+                    sum[j] = _mm256_fmadd_ps(_mm256_broadcast_ss(score + t), _mm256_loadu_ps(values + (size_t)t * d + part + 8 * j), sum[j]);
+        for (int j = 0; j < wide / 8; j++) _mm256_storeu_ps(out + part + 8 * j, _mm256_mul_ps(sum[j], _mm256_set1_ps(whole)));
+    }
+}
+
+static void phase_attend(model_t *s, int thread) {
+    int d = s->head_dim, width = (s->heads + 2 * s->kv_heads) * d, shared = s->heads / s->kv_heads;
+    size_t room = (size_t)s->max_positions_seen + 8;
+    if (s->score_room[thread] < room) {
+        free(s->score[thread]);
+        s->score[thread] = malloc(room * sizeof(float));
+        s->score_room[thread] = room;
+    }
+    int items = s->rows * s->heads;
+    for (int i; (i = take(s, 1)) < items;) {
+        int m = s->rows - 1 - i / s->heads, h = i % s->heads; /* longest first */
+        attend(s, s->qkv + (size_t)m * width + h * d, keys_of(s, m, h / shared, 0), keys_of(s, m, h / shared, 1),
+               s->positions[m] + 1, s->score[thread], s->attended + (size_t)m * s->heads * d + h * d);
+    }
+}
+
+static void phase_head(model_t *s, int thread) {
+    const linear_t *w = &s->head;
+    int n = s->subset ? s->subset_count : w->n;
+    table_t t = load_table(s->table);
+    float *space = tile(s, thread, (size_t)CHUNK * w->k + (size_t)CHUNK * s->output_count), *y = space + (size_t)CHUNK * w->k;
+    for (int first; (first = take(s, CHUNK)) < n;) {
+        int count = n - first < CHUNK ? n - first : CHUNK;
+        product(&t, w, s->subset, first, count, s->xa, s->hidden, s->output_count, space, y);
+        for (int m = 0; m < s->output_count; m++)
+            for (int i = 0; i < count; i++) s->output[(size_t)m * n + first + i] = y[(size_t)i * s->output_count + m];
+    }
+}
+
+/* ---------------------------------------------------------------- one call */
+
+static int grow(model_t *s, float **buffer, int slot, size_t floats) {
+    if (s->room[slot] >= floats) return 0;
+    free(*buffer);
+    *buffer = aligned_alloc(64, (floats * sizeof(float) + 63) & ~(size_t)63);
+    s->room[slot] = *buffer ? floats : 0;
+    return *buffer == NULL;
+}
+
+static void multiply(model_t *s, int place, const linear_t *w, const float *input, phase_t phase) {
+    s->place = place;
+    s->weight = w;
+    s->input = input;
+    s->input_width = w->k;
+    if (s->max_rank) run_phase(s, phase_down_project);
+    run_phase(s, phase);
+}
+
+static void tap(model_t *s, int index, const int32_t *layers, int count, const float *from, float *out) {
+    for (int i = 0; i < count; i++)
+        if (layers[i] == index) memcpy(out + (size_t)i * s->rows * s->hidden, from, sizeof(float) * s->rows * s->hidden);
+}
+
+/* Reads `rows` tokens. kv[i], capacity[i]: (layers, 2, kv_heads, capacity, head_dim) of sequence i; row m belongs to
+ * sequence[m], stands at positions[m] and attends to all positions before. adapters: per row, NULL for the base.
+ * taps: (tap_count, rows, hidden), the residual stream before layer tap_layers[i], or normalised after the last.
+ * output: (output_count, vocab or subset_count) logits of the rows named. Returns 0, or 1 for lack of memory. */
+EXPORT int lora_agent_forward(model_t *s, int rows, const int32_t *tokens, const int32_t *positions, const int32_t *sequence,
+                              float *const *kv, const int64_t *capacity, const adapter_t *const *adapters,
+                              int tap_count, const int32_t *tap_layers, float *taps,
+                              int output_count, const int32_t *output_rows, int subset_count, const int32_t *subset, float *output) {
+    s->rows = rows;
+    s->tokens = tokens;
+    s->positions = positions;
+    s->sequence = sequence;
+    s->kv = kv;
+    s->capacity = capacity;
+    s->segments = malloc(sizeof(segment_t) * rows);
+    if (!s->segments) return 1;
+    s->segment_count = s->max_rank = s->max_positions_seen = 0;
+    for (int m = 0; m < rows; m++) {
+        if (positions[m] + 1 > s->max_positions_seen) s->max_positions_seen = positions[m] + 1;
+        if (m && adapters[m] == adapters[m - 1]) { s->segments[s->segment_count - 1].end = m + 1; continue; }
+        s->segments[s->segment_count++] = (segment_t){m, m + 1, adapters[m]};
+        if (adapters[m])
+            for (int i = 0; i < s->layers * PLACES; i++)
+                if (adapters[m]->at[i].rank > s->max_rank) s->max_rank = adapters[m]->at[i].rank;
+    }
+    s->widest = 3 * s->max_rank;
+    size_t n = rows, q = (size_t)s->heads * s->head_dim, xa = n * s->widest, normed = (size_t)output_count * s->hidden;
+    if (grow(s, &s->x, 0, n * s->hidden) || grow(s, &s->h, 1, n * s->hidden) || grow(s, &s->attended, 2, n * q) ||
+        grow(s, &s->qkv, 3, n * (q + 2 * (size_t)s->kv_heads * s->head_dim)) || grow(s, &s->act, 4, n * s->inter) ||
+        grow(s, &s->xa, 5, (xa > normed ? xa : normed) + 8)) {
+        free(s->segments);
+        return 1;
+    }
+    if (s->threads > 1) {
+        pthread_mutex_lock(&s->mutex);
+        s->phase = nothing;
+        pthread_cond_broadcast(&s->wake);
+        pthread_mutex_unlock(&s->mutex);
+    }
+    run_phase(s, phase_embed);
+    for (int i = 0; i < s->layers; i++) {
+        const layer_t *layer = &s->layer[i];
+        s->at_layer = i;
+        tap(s, i, tap_layers, tap_count, s->x, taps);
+        run_phase(s, phase_attention_norm);
+        multiply(s, AT_QKV, &layer->qkv, s->h, phase_qkv);
+        run_phase(s, phase_place);
+        run_phase(s, phase_attend);
+        multiply(s, AT_O, &layer->o, s->attended, phase_add);
+        run_phase(s, phase_mlp_norm);
+        multiply(s, AT_GATE_UP, &layer->gate_up, s->h, phase_gate_up);
+        multiply(s, AT_DOWN, &layer->down, s->act, phase_add);
+    }
+    if (output_count || tap_count) run_phase(s, phase_final_norm);
+    tap(s, s->layers, tap_layers, tap_count, s->h, taps);
+    if (output_count) {
+        for (int i = 0; i < output_count; i++)
+            memcpy(s->xa + (size_t)i * s->hidden, s->h + (size_t)output_rows[i] * s->hidden, sizeof(float) * s->hidden);
+        s->output_count = output_count;
+        s->subset = subset_count ? subset : NULL;
+        s->subset_count = subset_count;
+        s->output = output;
+        run_phase(s, phase_head);
+    }
+    s->phase = s->threads > 1 ? NULL : s->phase;
+    free(s->segments);
+    return 0;
+}
+
+/* ---------------------------------------------------------------- making and freeing */
+
+/* sizes: hidden, layers, heads, kv_heads, head_dim, inter, vocab, kind of embedding and head. table: the 16 values of
+ * NF4. cosine, sine: (positions, head_dim / 2). */
+EXPORT model_t *lora_agent_new(const int32_t *sizes, float eps, const float *table, const float *cosine, const float *sine,
+                               const uint8_t *embedding, const uint8_t *head, const float *final_norm, int threads) {
+    model_t *s = calloc(1, sizeof(model_t));
+    if (!s) return NULL;
+    s->hidden = sizes[0]; s->layers = sizes[1]; s->heads = sizes[2]; s->kv_heads = sizes[3];
+    s->head_dim = sizes[4]; s->inter = sizes[5]; s->vocab = sizes[6];
+    s->eps = eps;
+    memcpy(s->table, table, sizeof(s->table));
+    s->cosine = cosine; s->sine = sine; s->final_norm = final_norm;
+    s->embedding = (linear_t){sizes[7], s->vocab, s->hidden, embedding, NULL, NULL};
+    s->head = (linear_t){sizes[7], s->vocab, s->hidden, head, NULL, NULL};
+    s->layer = calloc(s->layers, sizeof(layer_t));
+    s->threads = threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads;
+    pthread_mutex_init(&s->mutex, NULL);
+    pthread_cond_init(&s->wake, NULL);
+    for (int i = 1; i < s->threads; i++) {
+        worker_t *w = malloc(sizeof(worker_t));
+        if (!w) { s->threads = i; break; }
+        *w = (worker_t){s, i};
+        if (pthread_create(&s->worker[i], NULL, work, w)) { free(w); s->threads = i; break; }
+    }
+    return s;
+}
+
+/* place: AT_*; codes, scales, bias as in linear_t. */
+EXPORT void lora_agent_set_linear(model_t *s, int layer, int place, int kind, int n, int k, const uint8_t *codes,
+                                  const float *scales, const float *bias) {
+    layer_t *l = &s->layer[layer];
+    linear_t *at[PLACES] = {&l->qkv, &l->o, &l->gate_up, &l->down};
+    *at[place] = (linear_t){kind, n, k, codes, scales, bias};
+}
+
+EXPORT void lora_agent_set_norms(model_t *s, int layer, const float *attention, const float *mlp, const float *q, const float *k) {
+    layer_t *l = &s->layer[layer];
+    l->attention_norm = attention; l->mlp_norm = mlp; l->q_norm = q; l->k_norm = k;
+}
+
+EXPORT adapter_t *lora_agent_adapter_new(const model_t *s) {
+    adapter_t *a = malloc(sizeof(adapter_t));
+    if (a && !(a->at = calloc((size_t)s->layers * PLACES, sizeof(update_t)))) { free(a); a = NULL; }
+    return a;
+}
+
+EXPORT void lora_agent_adapter_set(adapter_t *a, int layer, int place, int rank, const float *down, const float *up) {
+    a->at[layer * PLACES + place] = (update_t){rank, down, up};
+}
+
+EXPORT void lora_agent_adapter_free(adapter_t *a) { if (a) { free(a->at); free(a); } }
+
+EXPORT void lora_agent_free(model_t *s) {
+    if (!s) return;
+    if (s->threads > 1) {
+        pthread_mutex_lock(&s->mutex);
+        atomic_store(&s->quit, 1);
+        pthread_cond_broadcast(&s->wake);
+        pthread_mutex_unlock(&s->mutex);
+        for (int i = 1; i < s->threads; i++) pthread_join(s->worker[i], NULL);
+    }
+    for (int i = 0; i < MAX_THREADS; i++) { free(s->tile[i]); free(s->score[i]); }
+    free(s->x); free(s->h); free(s->attended); free(s->qkv); free(s->act); free(s->xa);
+    free(s->layer);
+    pthread_mutex_destroy(&s->mutex);
+    pthread_cond_destroy(&s->wake);
+    free(s);
+}

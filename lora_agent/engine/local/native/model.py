@@ -1,0 +1,239 @@
+"""A Llama-shaped base in memory as the compiled forward pass wants it, and the call. Knows tokens, caches and adapters.
+
+Served: Llama, Mistral without a sliding window, Qwen2 and Qwen3, stored as NF4 (bitsandbytes), bfloat16 or float32.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lora_agent.engine.local.native.cache import KvCache, KvShape
+from lora_agent.engine.local.native.library import load
+from lora_agent.engine.local.native.weights import BLOCK, Linear, as_bytes, kind_of, linear, read_tensors
+
+PLACES = (
+    ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    ("self_attn.o_proj",),
+    ("mlp.gate_proj", "mlp.up_proj"),
+    ("mlp.down_proj",),
+)
+"""Layers that read the same input are multiplied in one go; the order is that of forward.c."""
+_ARCHITECTURES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is used of a checkpoint's config.json."""
+
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    inter: int
+    vocab: int
+    max_positions: int
+    eps: float
+    theta: float
+    tied: bool
+
+    @classmethod
+    def read(cls, folder: Path) -> Config:
+        raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        heads = raw["num_attention_heads"]
+        rope = raw.get("rope_parameters") or {}
+        return cls(
+            hidden=raw["hidden_size"],
+            layers=raw["num_hidden_layers"],
+            heads=heads,
+            kv_heads=raw.get("num_key_value_heads") or heads,
+            head_dim=raw.get("head_dim") or raw["hidden_size"] // heads,
+            inter=raw["intermediate_size"],
+            vocab=raw["vocab_size"],
+            max_positions=raw["max_position_embeddings"],
+            eps=raw["rms_norm_eps"],
+            theta=float(rope.get("rope_theta") or raw.get("rope_theta") or 10_000.0),
+            tied=bool(raw.get("tie_word_embeddings", False)),
+        )
+
+
+def why_not(folder: Path) -> str | None:
+    """Why the base in `folder` is not served by the compiled forward pass; None when it is."""
+    raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    kind = raw.get("model_type")
+    if kind not in _ARCHITECTURES:
+        return f"it knows {', '.join(sorted(_ARCHITECTURES))}, not {kind}"
+    if raw.get("hidden_act", "silu") != "silu":
+        return f"it knows silu, not {raw['hidden_act']}"
+    if raw.get("sliding_window") and raw.get("use_sliding_window", kind == "mistral"):
+        return "it has no sliding window"
+    rope = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
+    if rope.get("rope_type", rope.get("type", "default")) != "default":
+        return f"it has no {rope.get('rope_type', rope.get('type'))} position scaling"
+    config = Config.read(folder)
+    quantized = raw.get("quantization_config") or {}
+    if quantized and not (quantized.get("load_in_4bit") and quantized.get("bnb_4bit_quant_type") == "nf4"):
+        return "it reads NF4, bfloat16 and float32 weights"
+    if not quantized and str(raw.get("dtype", raw.get("torch_dtype"))) not in ("bfloat16", "float32"):
+        return "16-bit weights must be bfloat16"
+    width = BLOCK if quantized else 8
+    if config.head_dim % 16 or any(n % width for n in (config.hidden, config.inter, config.heads * config.head_dim)):
+        return f"layers must be multiples of {width} wide and heads of 16"
+    return None
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What one row of a call reads: tokens onto a cache, with an adapter (a pointer; None for the bare base)."""
+
+    ids: Sequence[int]
+    cache: KvCache
+    adapter: int | None = None
+
+
+class NativeModel:
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
+        self.config = config = Config.read(folder)
+        self.kv = KvShape(config.layers, config.kv_heads, config.head_dim)
+        self.threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0) or _cores()
+        self._library = load()
+        tensors = read_tensors(folder)
+        self._keep: list[Tensor] = []  # what C holds pointers into
+        table = tensors["model.embed_tokens.weight"]
+        kind = kind_of(table)
+        embedding = self._hold(as_bytes(table))
+        head = embedding if config.tied else self._hold(as_bytes(tensors["lm_head.weight"].to(table.dtype)))
+        cosine, sine = (self._hold(t) for t in _rotations(config))
+        codes = self._hold(next((t for n, t in tensors.items() if n.endswith(".quant_map")), torch.zeros(16)).float())
+        sizes = (config.hidden, config.layers, config.heads, config.kv_heads, config.head_dim, config.inter)
+        norm = self._hold(tensors["model.norm.weight"].float())
+        pointers = [t.data_ptr() for t in (codes, cosine, sine, embedding, head, norm)]
+        self._model = self._library.lora_agent_new(
+            _ints([*sizes, config.vocab, kind]), config.eps, *pointers, self.threads
+        )
+        if not self._model:
+            raise MemoryError("no memory for the model")
+        weakref.finalize(self, self._library.lora_agent_free, self._model)
+        self.memory_bytes = sum(t.numel() * t.element_size() for t in self._keep)
+        for index in range(config.layers):
+            self._set_layer(index, tensors)
+
+    def _hold(self, tensor: Tensor) -> Tensor:
+        tensor = tensor.contiguous()
+        self._keep.append(tensor)
+        return tensor
+
+    def _set_layer(self, index: int, tensors: Mapping[str, Tensor]) -> None:
+        prefix = f"model.layers.{index}."
+        for place, names in enumerate(PLACES):
+            made: Linear = linear(tensors, [prefix + name for name in names])
+            self._keep += [t for t in (made.codes, made.scales, made.bias) if t is not None]
+            self.memory_bytes += made.memory_bytes
+            pointers = [None if t is None else t.data_ptr() for t in (made.codes, made.scales, made.bias)]
+            self._library.lora_agent_set_linear(self._model, index, place, made.kind, made.n, made.k, *pointers)
+        norms = ["input_layernorm", "post_attention_layernorm", "self_attn.q_norm", "self_attn.k_norm"]
+        held = [tensors.get(f"{prefix}{norm}.weight") for norm in norms]
+        floats = [None if t is None else self._hold(t.float()).data_ptr() for t in held]
+        self._library.lora_agent_set_norms(self._model, index, *floats)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """(out, in) of every adaptable layer by its path."""
+        c = self.config
+        q, kv = c.heads * c.head_dim, c.kv_heads * c.head_dim
+        sizes = {"q_proj": (q, c.hidden), "k_proj": (kv, c.hidden), "v_proj": (kv, c.hidden), "o_proj": (c.hidden, q)}
+        sizes |= {"gate_proj": (c.inter, c.hidden), "up_proj": (c.inter, c.hidden), "down_proj": (c.hidden, c.inter)}
+        names = [name for place in PLACES for name in place]
+        return {f"model.layers.{i}.{n}": sizes[n.split(".")[1]] for i in range(c.layers) for n in names}
+
+    def new_adapter(self) -> int:
+        """An empty adapter: a pointer for `set_adapter` and Feed."""
+        return int(self._library.lora_agent_adapter_new(self._model))
+
+    def set_adapter(self, adapter: int, layer: int, place: int, a: Tensor, b: Tensor) -> None:
+        """`a` (groups * rank, in), `b` (out, rank), float32 and contiguous; the caller keeps them alive."""
+        self._library.lora_agent_adapter_set(adapter, layer, place, b.shape[1], a.data_ptr(), b.data_ptr())
+
+    def free_adapter(self, adapter: int) -> None:
+        self._library.lora_agent_adapter_free(adapter)
+
+    def forward(
+        self,
+        feeds: Sequence[Feed],
+        *,
+        outputs: Sequence[int] = (),
+        subset: Sequence[int] = (),
+        taps: Sequence[int] = (),
+    ) -> tuple[Tensor, Tensor]:
+        """Read all feeds in one pass; caches grow by what they read.
+
+        `outputs`: rows (counted over all feeds' tokens) whose logits are wanted; `subset`: of these tokens only;
+        `taps`: layers whose input is wanted (the number of layers: the normalised end). Returns logits
+        (outputs, vocabulary or subset) and hidden states (taps, tokens, hidden), float32.
+        """
+        ids: list[int] = []
+        positions: list[int] = []
+        sequence: list[int] = []
+        adapters: list[int | None] = []
+        for index, feed in enumerate(feeds):
+            start, count = feed.cache.get_seq_length(), len(feed.ids)
+            feed.cache.reserve(count)
+            ids += feed.ids
+            positions += range(start, start + count)
+            sequence += [index] * count
+            adapters += [feed.adapter] * count
+        logits = torch.empty(len(outputs), len(subset) or self.config.vocab)
+        hidden = torch.empty(len(taps), len(ids), self.config.hidden)
+        failed = self._library.lora_agent_forward(
+            self._model,
+            len(ids),
+            _ints(ids),
+            _ints(positions),
+            _ints(sequence),
+            (ctypes.c_void_p * len(feeds))(*[feed.cache.data.data_ptr() for feed in feeds]),
+            (ctypes.c_int64 * len(feeds))(*[feed.cache.capacity for feed in feeds]),
+            (ctypes.c_void_p * len(ids))(*adapters),
+            len(taps),
+            _ints(taps),
+            _floats(hidden),
+            len(outputs),
+            _ints(outputs),
+            len(subset),
+            _ints(subset),
+            _floats(logits),
+        )
+        if failed:
+            raise MemoryError(f"no memory to read {len(ids)} tokens at once")
+        for feed in feeds:
+            feed.cache.grow(len(feed.ids))
+        return logits, hidden
+
+
+def _ints(values: Sequence[int]) -> Any:
+    return (ctypes.c_int32 * len(values))(*values)
+
+
+def _floats(tensor: Tensor) -> Any:
+    return ctypes.cast(tensor.data_ptr(), ctypes.POINTER(ctypes.c_float))
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _rotations(config: Config) -> tuple[Tensor, Tensor]:
+    """cos and sin (positions, head_dim / 2) of rotary position embedding (arXiv 2104.09864)."""
+    half = torch.arange(0, config.head_dim, 2, dtype=torch.int64).float() / config.head_dim
+    angles = torch.outer(torch.arange(config.max_positions).float(), 1.0 / config.theta**half)
+    return angles.cos(), angles.sin()
