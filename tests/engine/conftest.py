@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lora_agent.engine.local.base import BaseModel, load_base
+from lora_agent.engine.local.device import native_missing
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.registry import (
     AdapterSpec,
@@ -40,8 +41,8 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-def load_tiny(base_dir: Path) -> BaseModel:
-    return load_base(base_dir, quantization="none", device="cpu", dtype=torch.float32)
+def load_tiny(base_dir: Path, kernels: str = "auto") -> BaseModel:
+    return load_base(base_dir, quantization="none", device="cpu", dtype=torch.float32, kernels=kernels)
 
 
 def peft_model(base_dir: Path, base: BaseModel, name: str) -> Any:
@@ -113,14 +114,23 @@ def packages(base_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> list[P
     return [package_adapter(base_dir, base, name, tmp_path_factory.mktemp(name)) for name in KINDS]
 
 
+@pytest.fixture(scope="module", params=["native", "unpacked"])
+def kernels(request: pytest.FixtureRequest) -> str:
+    """Both ways to compute a forward pass: ours in C, and transformers."""
+    missing = native_missing(None)
+    if request.param == "native" and missing is not None:
+        pytest.skip(missing)
+    return str(request.param)
+
+
 @pytest.fixture
-def make_engine(base_dir: Path, packages: list[Path]) -> Callable[..., LocalEngine]:
+def make_engine(base_dir: Path, packages: list[Path], kernels: str) -> Callable[..., LocalEngine]:
     def make(**options: Any) -> LocalEngine:
-        return LocalEngine(load_tiny(base_dir), Registry.discover(packages, search=False), **options)
+        return LocalEngine(load_tiny(base_dir, kernels), Registry.discover(packages, search=False), **options)
 
     return make
 
 
 @pytest.fixture(scope="module")
-def engine(base_dir: Path, packages: list[Path]) -> LocalEngine:
-    return LocalEngine(load_tiny(base_dir), Registry.discover(packages, search=False))
+def engine(base_dir: Path, packages: list[Path], kernels: str) -> LocalEngine:
+    return LocalEngine(load_tiny(base_dir, kernels), Registry.discover(packages, search=False))

@@ -106,7 +106,8 @@ def _scales(tensors: Mapping[str, Tensor], name: str, state: Mapping[str, Any]) 
         return absmax.float().contiguous()
     nested = tensors[f"{name}.weight.nested_absmax"].repeat_interleave(state["nested_blocksize"])[: absmax.numel()]
     values = tensors[f"{name}.weight.nested_quant_map"][absmax.long()] * nested
-    return (values + state["nested_offset"]).float().contiguous()
+    scales: Tensor = values + state["nested_offset"]
+    return scales.float().contiguous()
 
 
 def repack(codes: Tensor) -> Tensor:
