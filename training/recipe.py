@@ -121,9 +121,35 @@ class Teacher(_Strict):
 class Learning(_Strict):
     """How the adapter learns; which adapter it is stands in `fit`."""
 
-    method: Literal["sft", "distill"] = "sft"
-    """`sft` learns the targets in the data; `distill` has a teacher write those that are missing first."""
+    method: Literal["sft", "distill", "dpo", "kto", "grpo"] = "sft"
+    """`sft` learns the targets in the data; `distill` has a teacher write those that are missing first. `dpo` and `kto`
+    learn from rejected answers as well, `grpo` from rewards for its own: these three go best on from a package that
+    learned its form by `sft` (`fit.start`), since they choose between answers and teach no new ones."""
     teacher: Teacher | None = None
+    learning_rate: float | None = Field(None, gt=0)
+    """Of `dpo`, `kto` and `grpo`, in place of `fit.learning_rate`. Default: 1e-4, a fifteenth of what targets take: ten
+    times the rates of full fine-tuning by these methods, as "LoRA Without Regret" finds for LoRA."""
+    beta: float | None = Field(None, ge=0)
+    """Weight of staying near the reference. Default: 0.1 for `dpo` and `kto` (their papers), 0 for `grpo` (as
+    TRL, after arXiv 2503.20783)."""
+    generations: int = Field(8, ge=2, le=64)
+    """Answers that `grpo` draws for one prompt and compares with each other: TRL's default."""
+    temperature: float = Field(1.0, gt=0)
+    """At which they are drawn: 1 keeps them the policy's own."""
+    program: str | None = None
+    """`file.py:function` for `grpo`: (input, output) → 0 to 1, the reward of running the output."""
+
+    @property
+    def by_trl(self) -> bool:
+        return self.method in ("dpo", "kto", "grpo")
+
+    @property
+    def rate(self) -> float:
+        return self.learning_rate or 1e-4
+
+    @property
+    def strength(self) -> float:
+        return self.beta if self.beta is not None else (0.0 if self.method == "grpo" else 0.1)
 
     @model_validator(mode="after")
     def _taught(self) -> Learning:
@@ -131,6 +157,11 @@ class Learning(_Strict):
             raise ValueError("`distill` needs a teacher: learning: {method: distill, teacher: {kind: ...}}")
         if self.method == "sft" and self.teacher is not None:
             raise ValueError("`sft` has no use for a teacher; did you mean `method: distill`?")
+        own = {"learning_rate": self.by_trl, "beta": self.by_trl}
+        own |= dict.fromkeys(("generations", "temperature", "program"), self.method == "grpo")
+        for name, meant in own.items():
+            if name in self.model_fields_set and not meant:
+                raise ValueError(f"`{name}` means nothing to `{self.method}`")
         return self
 
 
@@ -167,6 +198,12 @@ class Recipe(_Strict):
     fit: Fit = Fit()
     learning: Learning = Learning()
     gate: Gate = Gate()
+
+    @model_validator(mode="after")
+    def _learnable(self) -> Recipe:
+        if self.learning.by_trl and self.fit.kind not in ("alora", "lora"):
+            raise ValueError(f"`{self.learning.method}` trains a LoRA or an aLoRA, not kind {self.fit.kind!r}")
+        return self
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -7,21 +7,24 @@
 | prompt and completion | `prompt`, `completion` | one user turn, or the list of turns | the completion's JSON |
 | ShareGPT | `conversations` | `from`/`value` turns before the last | the last turn's JSON |
 | Alpaca | `instruction`, `output` | instruction and `input` as one user turn | the output's JSON |
+| preference | `chosen`, `rejected` beside `prompt`, `messages` or `input` | as above | the chosen answer's JSON |
+| labelled | `completion`, `label` | as above | the completion's JSON; with `label: false` it is one to avoid |
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from lora_agent.errors import ConfigError
+from lora_agent.types import compact_json
 
 from .rows import Row, open_text
 
 _ROLES = {"human": "user", "gpt": "assistant", "user": "user", "assistant": "assistant", "system": "system"}
-_OTHER = ("group", "source", "split", "id")
+_OTHER = ("group", "source", "split", "id", "label", "rejected", "desirable")
 """Keys of a line that say something about the row and are no part of the adapter's input."""
 
 
@@ -59,12 +62,41 @@ def _line(line: str, where: str, unanswered: bool) -> Row | LineProblem:
     if not isinstance(value, dict):
         return LineProblem(f"a {type(value).__name__}, not an object")
     try:
-        asked = _asked(value) if unanswered else None
-        inputs, output = (asked, UNANSWERED) if asked is not None else _read(value)
+        value, rejected = _preference(value)
+        asked = _asked(value) if unanswered and rejected is None else None
+        undesirable = value.get("label") is False
+        inputs, output = (asked, UNANSWERED) if asked is not None else _read(value, _text if undesirable else _json)
     except LineProblem as problem:
         return problem
-    group = str(value.get("group", where))
-    return Row(inputs, output, str(value.get("source", "file")), group)
+    group, source = str(value.get("group", where)), str(value.get("source", "file"))
+    if undesirable:
+        return Row(inputs, {}, source, group, rejected=output, desirable=False)
+    return Row(inputs, output, source, group, rejected=rejected)
+
+
+def _preference(value: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """The line as one with the chosen answer only, and the rejected one."""
+    if "rejected" not in value:
+        return value, None
+    if "chosen" not in value:  # its target is where the shape has it
+        return value, _text(_last(value["rejected"]))
+    rest = {k: v for k, v in value.items() if k not in ("chosen", "rejected")}
+    chosen = _last(value["chosen"])
+    if "messages" in rest:
+        turns = _listed(rest.pop("messages"), "messages")
+        return {**rest, "prompt": turns, "completion": chosen}, _text(_last(value["rejected"]))
+    if isinstance(rest.get("input"), dict):
+        return {**rest, "output": _json(chosen)}, _text(_last(value["rejected"]))
+    return {**rest, "completion": chosen}, _text(_last(value["rejected"]))
+
+
+def _last(answer: Any) -> Any:
+    """An answer, or the last turn of a list of turns."""
+    return answer[-1].get("content") if isinstance(answer, list) and answer and isinstance(answer[-1], dict) else answer
+
+
+def _text(answer: Any) -> Any:
+    return answer if isinstance(answer, str) else compact_json(answer)
 
 
 def _asked(value: dict[str, Any]) -> dict[str, Any] | None:
@@ -95,33 +127,34 @@ def _instructed(value: dict[str, Any]) -> list[Any]:
     return _turns("\n".join(str(value[k]) for k in ("instruction", "input") if value.get(k)))
 
 
-def _read(value: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+def _read(value: dict[str, Any], target: Callable[[Any], Any]) -> tuple[dict[str, Any], Any]:
+    """(input, `target` of the answer)."""
     if "input" in value and "output" in value and isinstance(value["input"], dict):
         return value["input"], value["output"]
     if "messages" in value:
-        return _conversation(value["messages"], _rest(value, "messages"))
+        return _conversation(value["messages"], _rest(value, "messages"), target)
     if "conversations" in value:
         turns = _listed(value["conversations"], "conversations")
         messages = [{"role": _role(t), "content": t.get("value")} for t in turns if isinstance(t, dict)]
-        return _conversation(messages, _rest(value, "conversations"))
+        return _conversation(messages, _rest(value, "conversations"), target)
     if "prompt" in value and "completion" in value:
         messages = _turns(value["prompt"])
-        last = value["completion"][-1]["content"] if isinstance(value["completion"], list) else value["completion"]
-        return {"messages": messages, **_rest(value, "prompt", "completion")}, _json(last)
+        answer = target(_last(value["completion"]))
+        return {"messages": messages, **_rest(value, "prompt", "completion")}, answer
     if "instruction" in value and "output" in value:
         rest = _rest(value, "instruction", "input", "output")
-        return {"messages": _instructed(value), **rest}, _json(value["output"])
+        return {"messages": _instructed(value), **rest}, target(value["output"])
     raise LineProblem(f"none of the known shapes: it has the keys {', '.join(sorted(value)) or 'none'}")
 
 
-def _conversation(turns: Any, rest: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+def _conversation(turns: Any, rest: dict[str, Any], target: Callable[[Any], Any]) -> tuple[dict[str, Any], Any]:
     messages = _listed(turns, "messages")
     if len(messages) < 2:
         raise LineProblem("a conversation needs a question and the assistant's answer")
     *asked, answer = messages
     if not isinstance(answer, dict) or answer.get("role") != "assistant":
         raise LineProblem("the last turn is not the assistant's")
-    return {"messages": asked, **rest}, _json(answer.get("content"))
+    return {"messages": asked, **rest}, target(answer.get("content"))
 
 
 def _listed(value: Any, name: str) -> list[Any]:

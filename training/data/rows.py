@@ -37,6 +37,10 @@ class Row:
     group: str
     """Rows of one group never straddle a split."""
     split: Split = "train"
+    rejected: str | None = None
+    """The text of an answer that is not wanted, JSON or not (preference learning)."""
+    desirable: bool = True
+    """False for a row that has a rejected answer only; its output is empty then."""
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
@@ -44,7 +48,9 @@ class Row:
 
 
 _FIELDS = {f.name for f in fields(Row)}
-_REQUIRED = _FIELDS - {"split"}
+_UNUSUAL = {"rejected": None, "desirable": True}
+"""Fields that are written only where they say something."""
+_REQUIRED = _FIELDS - {"split", *_UNUSUAL}
 
 
 def write_rows(path: str | Path, rows: Iterable[Row]) -> int:
@@ -71,7 +77,8 @@ def write_rows(path: str | Path, rows: Iterable[Row]) -> int:
 def _write_lines(out: IO[bytes], rows: Iterable[Row]) -> int:
     count = 0
     for row in rows:
-        out.write(compact_json(asdict(row)).encode() + b"\n")
+        values = {k: v for k, v in asdict(row).items() if k not in _UNUSUAL or v != _UNUSUAL[k]}
+        out.write(compact_json(values).encode() + b"\n")
         count += 1
     return count
 

@@ -39,7 +39,14 @@ def inputs(run: Run) -> Any:
         "schemas": [run.schema("input"), run.schema("output")],
         "prompt": recipe.prompt.model_dump(mode="json"),
         "output": recipe.output,
-        "selection": [recipe.name, recipe.base, recipe.fit.max_rows, recipe.fit.max_tokens, recipe.fit.seed],
+        "selection": [
+            recipe.name,
+            recipe.learning.method,
+            recipe.base,
+            recipe.fit.max_rows,
+            recipe.fit.max_tokens,
+            recipe.fit.seed,
+        ],
         "hashes": _hashes(run) is not None,
     }
 
@@ -56,6 +63,8 @@ class _Sieve:
     output_schema: JsonSchema | None
     """None for tool calls: the grammar of the row's own tools decides, when it is encoded."""
     clean: Decontaminator | None
+    method: str = "sft"
+    """Of learning: "dpo" needs a rejected answer in every row to train on, "kto" reads rows that have nothing else."""
     taught: dict[tuple[str, int], dict[str, Any]] | None = None
     """A teacher's answers by file and line; None where every line must have its target."""
     seen: dict[str, str] = field(default_factory=dict)
@@ -84,15 +93,17 @@ class _Sieve:
         self.dropped.append({"file": file, "line": line, "reason": reason})
 
     def _reason(self, row: Row) -> str | None:
+        if not row.desirable and self.method != "kto":
+            return "an answer to avoid (label: false), which only `learning: {method: kto}` reads"
         checks = [("input", row.input, self.input_schema)]
-        if self.output_schema is not None:
+        if self.output_schema is not None and row.desirable:
             checks.append(("output", row.output, resolve_output(self.output_schema, row.input)))
         for which, value, schema in checks:
             found = validate(value, schema)
             if found.errors:
                 first = found.errors[0]
                 return f"{which} breaks its schema at {first.pointer or '/'}: {first.message}"[:300]
-        key, answer = compact_json(row.input), compact_json(row.output)
+        key, answer = compact_json([row.input, row.desirable]), compact_json([row.output, row.rejected])
         if key in self.seen:
             return "repeated" if self.seen[key] == answer else "the same input has another output in an earlier row"
         self.seen[key] = answer
@@ -110,12 +121,14 @@ def work(run: Run) -> dict[str, Any]:
     recipe = run.recipe
     hashes = _hashes(run)
     output_schema = None if recipe.output == "tool_calls" else run.schema("output")
-    sieve = _Sieve(run.schema("input"), output_schema, Decontaminator(hashes) if hashes else None, _taught(run))
+    sieve = _Sieve(run.schema("input"), output_schema, Decontaminator(hashes) if hashes else None)
+    sieve.method, sieve.taught = recipe.learning.method, _taught(run)
     dev = sieve.read(run.data / recipe.data.dev) if recipe.data.dev else []
     train = sieve.read(run.data / recipe.data.train)
     offered = len(train)
     if not recipe.data.dev:
         train, dev = hold_out(train, recipe.fit.seed)
+    dev = [row for row in dev if row.desirable]
     train = choose(train, recipe.fit.max_rows, recipe.fit.seed)
     renderer, vocabulary = load_tokenizer(recipe.base)
     shape = run.prompt_spec(renderer)
@@ -123,8 +136,11 @@ def work(run: Run) -> dict[str, Any]:
     kept: list[Row] = []
     lengths: list[Encoded] = []
     for row in train:
+        if recipe.learning.method == "dpo" and row.rejected is None:
+            sieve.drop(recipe.data.train, None, "no rejected answer, which dpo compares with")
+            continue
         try:
-            encoded = encode(renderer, shape, row, spell)
+            encoded = encode(renderer, shape, row, spell if row.desirable else _nothing)
         except LoraAgentError as error:
             sieve.drop(recipe.data.train, None, f"output does not fit its grammar: {error.message}"[:300])
             continue
@@ -132,7 +148,8 @@ def work(run: Run) -> dict[str, Any]:
             sieve.drop(recipe.data.train, None, f"longer than max_tokens: {len(encoded)} tokens")
             continue
         kept.append(row)
-        lengths.append(encoded)
+        if row.desirable:
+            lengths.append(encoded)
     _write_dropped(run, sieve.dropped)
     if len(kept) < MIN_ROWS or not dev:
         raise DataError(
@@ -151,6 +168,11 @@ def work(run: Run) -> dict[str, Any]:
         "tokens": {name: _percentiles([len(getattr(e, name)) for e in lengths]) for name in _PARTS},
         "renderer": {"tokenizer": renderer.tokenizer_sha256, "chat_template": renderer.template_sha256},
     }
+
+
+def _nothing(_: Row) -> list[int]:
+    """The target of a row that has none."""
+    return []
 
 
 def _taught(run: Run) -> dict[tuple[str, int], dict[str, Any]] | None:

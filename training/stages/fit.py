@@ -11,6 +11,7 @@ from ..encode import read_encoded
 from ..fit.loop import epochs, train
 from ..fit.memory import peak
 from ..fit.trainable import add_adapter, load_frozen, save_adapter
+from ..learning import preferences
 from ..run import Run
 
 
@@ -21,6 +22,8 @@ def inputs(run: Run) -> Any:
         "base": base,
         "fit": run.recipe.fit.model_dump(mode="json"),
     }
+    if run.recipe.learning.by_trl:
+        found["learning"] = preferences.inputs(run)
     if run.start is not None:
         found["start"] = sha256_file(run.start)
     return found
@@ -31,6 +34,8 @@ def intact(run: Run) -> bool:
 
 
 def work(run: Run) -> dict[str, Any]:
+    if run.recipe.learning.by_trl:
+        return preferences.work(run, compact_json(inputs(run)))
     fit = run.recipe.fit
     rows = read_encoded(run.rows_file("tokens"))
     base = load_frozen(run.recipe.base)

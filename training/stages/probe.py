@@ -21,6 +21,11 @@ from ..fit.trainable import add_adapter, load_frozen
 from ..run import Run
 
 
+def needed(run: Run) -> bool:
+    """Its step is the loop's own; TRL's trainers hold whole rows, and several of them, in one pass."""
+    return not run.recipe.learning.by_trl
+
+
 def inputs(run: Run) -> Any:
     return {"data": run.report("data")["inputs"], "fit": run.recipe.fit.model_dump(mode="json")}
 
