@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from lora_agent.agent import Agent, Policy, Retriever, ToolSet
 from lora_agent.engine.protocol import EngineProtocol, Session
-from lora_agent.errors import AdapterInputError, DeadlineError, InputError, ModelOutputError
+from lora_agent.errors import AdapterInputError, CancelledError, DeadlineError, InputError, ModelOutputError
 from lora_agent.registry import AdapterPackage
 from lora_agent.server.ask import ANY_OBJECT, Ask
 from lora_agent.server.catalogue import AGENT, AUTO, BASE, Catalogue
@@ -78,6 +79,8 @@ class Answerer:
 
     def answer(self, ask: Ask, limits: Limits) -> Answer:
         """Raises ApiError, the InputError and AdapterError families, DeadlineError and ModelOutputError."""
+        if ask.text is not None:
+            return self._continuation(ask.text, ask, limits)
         target = self.catalogue.find(ask.model)
         if target == AGENT:
             return self._agent(ask, limits)
@@ -101,13 +104,19 @@ class Answerer:
             return _answer(BASE, result, None, calls)
         return self._text(session, ask, limits)
 
+    def _continuation(self, text: str, ask: Ask, limits: Limits) -> Answer:
+        return self._written(partial(self.engine.complete, text), ask, limits)
+
     def _text(self, session: Session, ask: Ask, limits: Limits) -> Answer:
+        return self._written(session.generate, ask, limits)
+
+    def _written(self, generate: Callable[..., Result], ask: Ask, limits: Limits) -> Answer:
         """The base's own words, free or constrained."""
         tell = limits.tell
         watch = None
         if tell is not None and not (ask.schema is not None and explain(ask.schema).checked):
             watch = lambda text: tell(Piece(text=text))  # noqa: E731 - one line, used once
-        result = session.generate(
+        result = generate(
             schema=ask.schema,
             regex=ask.regex,
             choices=ask.choices,
@@ -279,6 +288,8 @@ class Answerer:
         limits.note(result)
         if result.finish_reason == "deadline":
             raise DeadlineError("the answer was not finished in time", hint="Ask for fewer tokens, or try again later.")
+        if result.finish_reason == "cancelled":
+            raise CancelledError("the client has gone")
         return result
 
 

@@ -15,7 +15,7 @@ from lora_agent.engine.protocol import EngineProtocol
 from lora_agent.errors import LoraAgentError
 from lora_agent.server import failures
 from lora_agent.server.gate import Gate
-from lora_agent.server.routes import chat, models, status
+from lora_agent.server.routes import chat, completions, models, responses, status
 from lora_agent.server.service import Service
 from lora_agent.server.settings import ServerSettings
 
@@ -44,7 +44,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = service
-    for module in (chat, models, status):
+    for module in (chat, completions, responses, models, status):
         app.include_router(module.router)
     app.add_middleware(Gate, settings=service.settings)
     app.add_exception_handler(failures.ApiError, failures.on_api_error)

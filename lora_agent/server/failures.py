@@ -59,6 +59,7 @@ _KNOWN: tuple[tuple[type[errors.LoraAgentError], int, str, str], ...] = (
     (errors.UnknownAdapterError, 404, "invalid_request_error", "model_not_found"),
     (errors.AdapterError, 409, "invalid_request_error", "adapter_refused"),
     (errors.DeadlineError, 504, "timeout_error", "deadline_exceeded"),
+    (errors.CancelledError, 499, "invalid_request_error", "client_closed_request"),
     (errors.ModelOutputError, 422, "model_output_error", "invalid_model_output"),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -12,6 +12,7 @@ from lora_agent.server.wire.shared import (
     LogprobPart,
     Part,
     ResponseFormat,
+    StopTexts,
     StreamOptions,
     StructuredOutputs,
     TextPart,
@@ -84,7 +85,7 @@ class ChatRequest(Wire):
     top_p: float | None = Field(default=None, gt=0, le=1)
     seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1)
     n: int | None = Field(default=None, ge=1)
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    stop: StopTexts | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
     stream: bool | None = None
@@ -126,14 +127,6 @@ class ChatRequest(Wire):
     def _refuse(cls, value: Any, info: ValidationInfo) -> Any:
         name = info.field_name or ""
         return neutral(name, value, *_NEUTRAL[name])
-
-    @field_validator("stop")
-    @classmethod
-    def _stops(cls, value: str | list[str] | None) -> str | list[str] | None:
-        words = [value] if isinstance(value, str) else value or []
-        if any(not 1 <= len(word) <= 256 for word in words):
-            raise ValueError("a stop text has 1 to 256 characters")
-        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> ChatRequest:

@@ -21,6 +21,10 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+StopText = Annotated[str, Field(min_length=1, max_length=256)]
+StopTexts = StopText | Annotated[list[StopText], Field(max_length=4)]
+
+
 class TextPart(Wire):
     type: Literal["text", "input_text", "output_text"]
     text: str
@@ -159,7 +163,7 @@ class LogprobPart(Part):
     token: str
     logprob: float
     bytes: list[int] | None = None
-    top_logprobs: list[LogprobPart] = []
+    top_logprobs: list[LogprobPart] = Field(default_factory=list)
 
     @classmethod
     def of(cls, entry: TokenLogprob) -> LogprobPart:
