@@ -27,6 +27,15 @@ def serve(
     docs: Annotated[Path | None, typer.Option("--docs", help="Folder of documents that `agent` answers from.")] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, max=256, help="Requests at work at a time.")] = 8,
     queue: Annotated[int, typer.Option("--queue", min=0, help="Requests that may wait; more get 429.")] = 64,
+    enable_adapter_loading: Annotated[
+        Path | None,
+        typer.Option(
+            "--enable-adapter-loading",
+            metavar="FOLDER",
+            help="Let callers load and unload the packages in FOLDER by name.",
+        ),
+    ] = None,
+    log_text: Annotated[bool, typer.Option("--log-text", help="Write message texts to the log.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds that a request may take.")] = 120,
     adapter_path: options.AdapterPathOption = None,
     base: options.BaseOption = None,
@@ -50,7 +59,16 @@ def serve(
 
     offered = load_tools(tools) if tools is not None else None
     documents = as_retriever(docs) if docs is not None else None
-    settings = ServerSettings(keys=keys, workers=workers, queue=queue, request_timeout_s=timeout)
+    if enable_adapter_loading is not None and not enable_adapter_loading.is_dir():
+        raise ConfigError(f"there is no folder {str(enable_adapter_loading)!r}", hint="Check --enable-adapter-loading.")
+    settings = ServerSettings(
+        keys=keys,
+        workers=workers,
+        queue=queue,
+        request_timeout_s=timeout,
+        adapter_folder=enable_adapter_loading,
+        log_text=log_text,
+    )
     engine = options.open_engine(base, quantization, device, adapter_path)
     run(create_app(engine, settings, tools=offered, documents=documents), host, port)
 

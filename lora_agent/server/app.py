@@ -15,7 +15,8 @@ from lora_agent.engine.protocol import EngineProtocol
 from lora_agent.errors import LoraAgentError
 from lora_agent.server import failures
 from lora_agent.server.gate import Gate
-from lora_agent.server.routes import chat, completions, models, responses, status
+from lora_agent.server.record import Record
+from lora_agent.server.routes import adapters, chat, completions, models, responses, schema, status
 from lora_agent.server.service import Service
 from lora_agent.server.settings import ServerSettings
 
@@ -44,9 +45,10 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = service
-    for module in (chat, completions, responses, models, status):
+    for module in (chat, completions, responses, models, adapters, schema, status):
         app.include_router(module.router)
     app.add_middleware(Gate, settings=service.settings)
+    app.add_middleware(Record, metrics=service.metrics, log_text=service.settings.log_text)
     app.add_exception_handler(failures.ApiError, failures.on_api_error)
     app.add_exception_handler(LoraAgentError, failures.on_api_error)
     app.add_exception_handler(RequestValidationError, failures.on_validation_error)

@@ -115,12 +115,12 @@ async def on_api_error(request: Request, error: Exception) -> JSONResponse:
     known = as_api_error(error)
     if known is None:
         raise error
-    return error_response(known)
+    return _told(request, known)
 
 
 async def on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return error_response(validation_error(error))
+    return _told(request, validation_error(error))
 
 
 async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
@@ -133,7 +133,12 @@ async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
     }
     message, code = messages.get(error.status_code, (str(error.detail), "http_error"))
     headers: dict[str, Any] = dict(error.headers or {})
-    return error_response(ApiError(error.status_code, message, code=code, headers=headers))
+    return _told(request, ApiError(error.status_code, message, code=code, headers=headers))
+
+
+def _told(request: Request, error: ApiError) -> JSONResponse:
+    request.state.facts["error"] = error.body.code or error.body.type
+    return error_response(error)
 
 
 def _snake(name: str) -> str:

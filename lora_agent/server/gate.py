@@ -53,6 +53,7 @@ class Gate:
         except ApiError as error:
             # The rest of the body is not read, so the connection cannot be used again.
             error.headers["Connection"] = "close"
+            state.setdefault("facts", {})["error"] = error.body.code or error.body.type
             await error_response(error)(scope, receive, marked)
             return
         except _Gone:

@@ -9,6 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from lora_agent.errors import ConfigError
+from lora_agent.server.record import log_to_stderr
 from lora_agent.server.service import Service
 
 
@@ -35,4 +36,5 @@ def run(app: FastAPI, host: str, port: int) -> None:
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", hint="Choose another --port.") from error
     shown = f"[{host}]" if ":" in host else host
     print(f"serving on http://{shown}:{listener.getsockname()[1]}", file=sys.stderr, flush=True)
+    log_to_stderr()
     _Server(config, app.state.service).run(sockets=[listener])

@@ -16,11 +16,11 @@ from fastapi import Request
 
 from lora_agent.agent import Policy, Retriever, ToolSet
 from lora_agent.engine.protocol import EngineProtocol
-from lora_agent.errors import CancelledError
 from lora_agent.server.admission import Admission
 from lora_agent.server.answer import Answerer
 from lora_agent.server.catalogue import Catalogue
 from lora_agent.server.jobs import Job
+from lora_agent.server.metrics import Metrics
 from lora_agent.server.settings import ServerSettings
 
 T = TypeVar("T")
@@ -43,20 +43,20 @@ class Service:
         policy = Policy(time_s=settings.request_timeout_s)
         self.answerer = Answerer(engine, self.catalogue, tools=tools, documents=documents, policy=policy)
         self.admission = Admission(settings)
+        self.metrics = Metrics(engine, self.admission)
         self.pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="engine")
         self.started = int(time.time())
 
     def deadline(self, request: Request) -> float:
         """As a `time.monotonic()` value, counted from the request's arrival."""
-        arrived: float = getattr(request.state, "arrived", None) or time.monotonic()
-        return arrived + self.settings.request_timeout_s
+        return float(request.state.arrived) + self.settings.request_timeout_s
 
     @contextlib.asynccontextmanager
     async def job(self, request: Request, work: Callable[[Job[T]], T]) -> AsyncIterator[Job[T]]:
         """Admit a request and start its work, which is cancelled once the client has gone or the block is left.
 
         Raises ApiError 429 or 503."""
-        ticket = self.admission.enter(getattr(request.state, "key", ""))
+        ticket = self.admission.enter(request.state.key)
         try:
             job = Job(self.pool, work, ticket.leave)
         except BaseException:
@@ -90,4 +90,6 @@ def service(request: Request) -> Service:
     return found
 
 
-__all__ = ["CancelledError", "Service", "service"]
+def note_facts(request: Request, **facts: Any) -> None:
+    """For the request's line in the log."""
+    request.state.facts.update(facts)

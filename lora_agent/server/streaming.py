@@ -17,8 +17,10 @@ from lora_agent.server.answer import Answer, Limits, Piece
 from lora_agent.server.ask import Ask
 from lora_agent.server.failures import ApiError, as_api_error, internal_error
 from lora_agent.server.jobs import Job
-from lora_agent.server.service import Service
+from lora_agent.server.record import log_fault
+from lora_agent.server.service import Service, note_facts
 from lora_agent.server.sse import EventStream
+from lora_agent.types import Usage
 
 Told = tuple[int, Piece | Answer]
 """The index of the answer, and what is new of it; its last one is the Answer."""
@@ -45,8 +47,7 @@ async def streamed(
         )
         pieces = job.pieces()
         first: Told = await anext(pieces)
-        request_id: str = getattr(request.state, "id", "")
-        events = _guarded(write(_again(first, pieces)), fail, request_id)
+        events = _guarded(write(_again(first, pieces)), fail, request, server.settings.log_text)
         return EventStream(events, stack.pop_all(), server.settings.write_timeout_s)
     raise AssertionError  # for the type checker: the block returns or raises
 
@@ -60,11 +61,34 @@ def _answers(
         for repeat in range(ask.n):
             index = len(answers)
             own = ask if ask.seed is None else replace(ask, seed=ask.seed + repeat)
-            limits = Limits(server.deadline(request), job.cancelled, partial(_tell, job, index) if tell else None)
+            limits = Limits(
+                server.deadline(request),
+                job.cancelled,
+                partial(_tell, job, index) if tell else None,
+                server.metrics.note,
+            )
             answers.append(server.answerer.answer(own, limits))
+            _note(request, ask, answers, server.settings.log_text)
             if tell:
                 job.tell((index, answers[-1]))
     return answers
+
+
+def _note(request: Request, ask: Ask, answers: Sequence[Answer], log_text: bool) -> None:
+    """What the request's line in the log says of it: counts, and texts only where the operator wants them."""
+    usage = sum((answer.usage for answer in answers), Usage())
+    note_facts(
+        request,
+        model=answers[-1].model,
+        asked=ask.model,
+        finish=answers[-1].finish,
+        prompt_tokens=usage.read + usage.reused,
+        cached_tokens=usage.reused,
+        completion_tokens=usage.generated + usage.forced,
+    )
+    if log_text:
+        texts = [message.content for message in ask.messages] if ask.text is None else [ask.text]
+        note_facts(request, texts=texts, answers=[answer.details.get("output", answer.content) for answer in answers])
 
 
 def _tell(job: Job[list[Answer]], index: int, piece: Piece) -> None:
@@ -77,11 +101,16 @@ async def _again(first: Told, rest: AsyncIterator[Told]) -> AsyncIterator[Told]:
         yield item
 
 
-async def _guarded(events: Events, fail: Callable[[ApiError], bytes], request_id: str) -> Events:
+async def _guarded(events: Events, fail: Callable[[ApiError], bytes], request: Request, log_text: bool) -> Events:
     try:
         async for event in events:
             yield event
     except asyncio.CancelledError:
         raise
     except Exception as error:  # noqa: BLE001 - the boundary: a stream that has begun can only tell it as an event
-        yield fail(as_api_error(error) or internal_error(request_id))
+        known = as_api_error(error)
+        if known is None:
+            log_fault(error, request.state.id, log_text)
+        known = known or internal_error(request.state.id)
+        note_facts(request, error=known.body.code or known.body.type)
+        yield fail(known)

@@ -1,11 +1,13 @@
-"""`/health` and `/ready`: is the process alive, and does it take work. Open to everybody, they say nothing else."""
+"""`/health` (alive) and `/ready` (takes work), open to everybody and silent on all else; `/metrics`."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
+from starlette.responses import PlainTextResponse, Response
 
 from lora_agent.server.failures import ApiError, ErrorAnswer
 from lora_agent.server.service import service
@@ -21,6 +23,12 @@ class Status(BaseModel):
 async def health() -> Status:
     """The process answers."""
     return Status()
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(request: Request) -> Response:
+    """Counts for Prometheus."""
+    return Response(service(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/ready", responses={503: {"model": ErrorAnswer, "description": "Shutting down."}})
