@@ -10,26 +10,48 @@ from .recipe import Recipe
 
 
 def card(
-    recipe: Recipe, spec: AdapterSpec, manifest: Manifest, sources: list[dict[str, Any]], found: dict[str, Any]
+    recipe: Recipe,
+    spec: AdapterSpec,
+    manifest: Manifest,
+    sources: list[dict[str, Any]],
+    found: dict[str, Any],
+    *,
+    decontaminated: bool,
 ) -> str:
+    """`found`: the report of the stage validate, {} for a draft. `decontaminated`: against public test sets."""
     parts = [
         f"# {spec.name} {spec.version}",
         spec.description,
-        f"An adapter ({'activated LoRA' if spec.kind == 'alora' else 'LoRA'}, rank {recipe.fit.rank}, alpha "
-        f"{recipe.fit.alpha}, all linear layers) for {manifest.base.id}, trained on its "
-        f"{manifest.base.quantization} weights.",
+        f"{_what(recipe)} for {manifest.base.id}, trained on its "
+        f"{'16-bit' if manifest.base.quantization == 'none' else manifest.base.quantization} weights.",
         _gate(found) if found else "Not validated yet.",
-        _data(sources),
-        _use(spec),
+        _data(sources, decontaminated),
+        _use(recipe, spec, manifest),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _what(recipe: Recipe) -> str:
+    fit = recipe.fit
+    size = f", rank {fit.rank}" + (f", alpha {fit.alpha}" if fit.kind != "vera" else "") if fit.method.ranked else ""
+    return f"{fit.method.title[0].upper()}{fit.method.title[1:]}{size}"
+
+
+_SYSTEMS = (
+    ("adapter", "this adapter"),
+    ("adapter_without_grammar", "this adapter, no grammar"),
+    ("on_16_bit_base", "this adapter on the 16-bit base"),
+    ("prompted_base", "prompted base"),
+)
 
 
 def _gate(found: dict[str, Any]) -> str:
     table, calibrated = found["report"], found["calibration"]
     rows = []
-    for name, label in (("adapter", "this adapter"), ("prompted_base", "prompted base")):
-        s = table[name]
+    for name, label in _SYSTEMS:
+        s = table.get(name)
+        if s is None or "n" not in s:
+            continue
         low, high = s["correct_95"]
         share = f"{s['correct']:.1%} | {low:.1%} to {high:.1%} | {s['valid']:.1%} | {s['stopped']:.1%}"
         rows.append(f"| {label} | {s['n']} | {share} |")
@@ -42,7 +64,8 @@ def _gate(found: dict[str, Any]) -> str:
         "",
         f"McNemar p = {table['mcnemar_p']:.2g} (n = {table['paired_n']}).",
         f"Calibration error of the confidence: {calibrated['ece']}.",
-        "Both under the same grammar, greedy. The rows come from sources and generator families not trained on.",
+        *_latency(table.get("latency_ms")),
+        "Greedy, under the same grammar where not said otherwise. No row is of a group that was trained on.",
         "",
         "| source | n | correct |",
         "|---|---|---|",
@@ -60,21 +83,48 @@ def _gate(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _data(sources: list[dict[str, Any]]) -> str:
+def _latency(found: dict[str, Any] | None) -> list[str]:
+    if found is None:
+        return []
+    low, high = found["mean_95"]
+    return [f"One call at a time, where it was built: {found['mean']} ms ({low} to {high}, n = {found['n']})."]
+
+
+def _data(sources: list[dict[str, Any]], decontaminated: bool) -> str:
     lines = ["## Data", "", "| set | licence | rows |", "|---|---|---|"]
     lines += [f"| {s['name']} | {s['licence']} | {s['rows']} |" for s in sources]
     lines += [
         "",
-        "Origins, commits and file digests are in `sources.yaml`. Rows that share 8 words with a public test set",
-        "were dropped.",
+        "Origins, commits and file digests are in `sources.yaml`. "
+        + ("Rows that share 8 words with a public test set were dropped." if decontaminated else "Not decontaminated."),
     ]
     return "\n".join(lines)
 
 
-def _use(spec: AdapterSpec) -> str:
+def _use(recipe: Recipe, spec: AdapterSpec, manifest: Manifest) -> str:
+    base, served = manifest.base.id, recipe.fit.method.served
+    if served == "merged":
+        how = (
+            "This method changes weights in a way that the engine cannot swap, so `merged/` holds a model of its "
+            "own (bfloat16): `AutoModelForCausalLM.from_pretrained('merged')`, `vllm serve merged`, or "
+            "`LocalEngine.load('merged')`. It reads a conversation with the prompt in `prompt.json` after it."
+        )
+        if recipe.fit.kind != "full":
+            how += f" The files beside this one are PEFT's: `PeftModel.from_pretrained({base!r}, folder)`."
+        return f"## Use\n\n{how}"
+    if served == "peft":
+        return (
+            f"## Use\n\nOnly with PEFT: `PeftModel.from_pretrained({base!r}, folder)`, after a conversation the prompt "
+            "in `prompt.json`. Neither this engine nor vLLM serves virtual tokens, and they cannot be merged."
+        )
+    elsewhere = (
+        "vLLM serves it with `--enable-lora` as an activated LoRA where its version has that"
+        if spec.kind == "alora"
+        else f"vLLM serves it with `--enable-lora --lora-modules {spec.name}=FOLDER --max-lora-rank {recipe.fit.rank}`"
+    )
     return (
         "## Use\n\n"
         f"Here: `lora-agent call {spec.name} '<input JSON>'` or `engine.call({spec.name!r}, ...)`. Elsewhere: the "
-        "folder is a stock PEFT adapter; `PeftModel.from_pretrained(base, folder)` loads it, with the prompt that "
-        f"`adapter.yaml` describes (invocation {spec.prompt.invocation!r})."
+        f"folder is a stock PEFT adapter; `PeftModel.from_pretrained({base!r}, folder)` loads it, with the prompt that "
+        f"`adapter.yaml` describes (invocation {spec.prompt.invocation!r}); {elsewhere}."
     )

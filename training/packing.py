@@ -5,7 +5,7 @@ validated, then with the gate's report and the calibration.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +30,7 @@ from lora_agent.registry import (
     sha256_file,
     write_package,
 )
+from lora_agent.registry.staging import copy_file, staged
 from lora_agent.render import ChatRenderer
 
 from .card import card
@@ -59,14 +60,93 @@ def write(
 ) -> AdapterPackage:
     """A package of the run's weights at `folder`; an ungated one is refused by engines that were not told otherwise."""
     spec = make_spec(run, renderer)
-    sources = describe(
+    sources = _sources(run)
+    manifest = _manifest(run, identity, sources, fingerprint, gate, calibration)
+    return write_package(
+        folder,
+        spec,
+        manifest,
+        weights=run.weights,
+        input_schema=run.schema("input"),
+        output_schema=run.schema("output"),
+        readme=_card(run, spec, manifest, sources, found or {}),
+        sources=_sources_text(sources),
+        overwrite=True,
+    )
+
+
+def in_memory(run: Run, renderer: ChatRenderer, identity: BaseIdentity) -> AdapterPackage:
+    """The contract of weights that lie in no package: of a fit under way, or of a method without slots."""
+    spec = make_spec(run, renderer)
+    manifest = _manifest(run, identity, [], UNPROVEN, None, None)
+    schemas = run.schema("input"), run.schema("output")
+    return AdapterPackage(run.folder, spec, manifest, *schemas, digest="in memory")
+
+
+def write_unserved(
+    run: Run,
+    folder: Path,
+    renderer: ChatRenderer,
+    identity: BaseIdentity,
+    *,
+    gate: GateRecord,
+    found: dict[str, Any],
+    merged: Callable[[Path], None] | None,
+) -> Path:
+    """What a method without slots ends as: PEFT's files, the contract and the card, and in `merged/` (written by
+    `merged`, where the method can be merged) a model of its own. No adapter.yaml, so that nothing takes it for a
+    package that an engine could load; manifest.json holds the gate's report and every file's digest all the same."""
+    spec, sources = make_spec(run, renderer), _sources(run)
+    manifest = _manifest(run, identity, sources, UNPROVEN, gate, None)
+    with staged(folder, overwrite=True) as staging:
+        for name in ("adapter_config.json", "adapter_model.safetensors"):
+            if (run.weights / name).is_file():
+                copy_file(run.weights / name, staging / name)
+        for which in ("input", "output"):
+            text = json.dumps(run.schema(which), ensure_ascii=False, indent=2) + "\n"
+            (staging / f"{which}.schema.json").write_text(text, encoding="utf-8")
+        (staging / "README.md").write_text(_card(run, spec, manifest, sources, found), encoding="utf-8")
+        (staging / "sources.yaml").write_text(_sources_text(sources), encoding="utf-8")
+        (staging / "prompt.json").write_text(spec.prompt.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        if merged is not None:
+            merged(staging / "merged")
+        files = {str(p.relative_to(staging)): sha256_file(p) for p in sorted(staging.rglob("*")) if p.is_file()}
+        record = manifest.model_copy(update={"files": files}).model_dump(mode="json", exclude={"fingerprint"})
+        record["served"] = run.recipe.fit.method.served
+        (staging / "manifest.json").write_text(
+            json.dumps(record, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+        )
+    return folder
+
+
+def _card(run: Run, spec: AdapterSpec, manifest: Manifest, sources: list[dict[str, Any]], found: dict[str, Any]) -> str:
+    clean = bool(run.report("data")["decontaminated"])
+    return card(run.fitted, spec, manifest, sources, found, decontaminated=clean)
+
+
+def _sources(run: Run) -> list[dict[str, Any]]:
+    return describe(
         run.report("data")["train"]["sources"],
         seed=run.recipe.fit.seed,
         file=run.data / run.recipe.data.train,
         licence=run.recipe.data.licence,
         teacher=run.report("teach") if run.recipe.learning.teacher else None,
     )
-    manifest = Manifest(
+
+
+def _sources_text(sources: list[dict[str, Any]]) -> str:
+    return yaml.safe_dump(json.loads(json.dumps(sources)), sort_keys=False, width=110)
+
+
+def _manifest(
+    run: Run,
+    identity: BaseIdentity,
+    sources: list[dict[str, Any]],
+    fingerprint: Fingerprint,
+    gate: GateRecord | None,
+    calibration: Calibration | None,
+) -> Manifest:
+    return Manifest(
         base=BaseRecord(**vars(identity)),
         data=[DataRecord(name=s["name"], sha256=digest(s), licence=s["licence"], rows=s["rows"]) for s in sources],
         recipe_sha256=sha256_file(run.recipe_path),
@@ -75,17 +155,6 @@ def write(
         calibration=calibration or Calibration(),
         fingerprint=fingerprint,
         created=datetime.now(UTC).replace(microsecond=0),
-    )
-    return write_package(
-        folder,
-        spec,
-        manifest,
-        weights=run.weights,
-        input_schema=run.schema("input"),
-        output_schema=run.schema("output"),
-        readme=card(run.recipe, spec, manifest, sources, found or {}),
-        sources=yaml.safe_dump(json.loads(json.dumps(sources)), sort_keys=False, width=110),
-        overwrite=True,
     )
 
 
@@ -96,7 +165,7 @@ def make_spec(run: Run, renderer: ChatRenderer) -> AdapterSpec:
         version=recipe.version,
         description=recipe.description,
         examples=list(recipe.examples),
-        kind=recipe.fit.kind,
+        kind=recipe.fit.spec_kind,
         prompt=run.prompt_spec(renderer),
         recipe=run.recipe_path.name,
         output=recipe.output,

@@ -18,13 +18,14 @@ from lora_agent.errors import ConfigError
 from lora_agent.types import compact_json
 
 from .run import Run
-from .stages import data, fit, gate, package, plan, probe, teach, validate
+from .stages import data, fit, gate, package, plan, probe, sweep, teach, validate
 
 STAGES: dict[str, Any] = {
     "plan": plan,
     "teach": teach,
     "data": data,
     "probe": probe,
+    "sweep": sweep,
     "fit": fit,
     "validate": validate,
     "gate": gate,

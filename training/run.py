@@ -2,10 +2,12 @@
 
 The folder of a run:
 
-    plan.json teach.json data.json probe.json fit.json validate.json gate.json package.json   one report per stage
-    rows/          the rows trained and validated on, after selection and checks; dropped.jsonl; a teacher's
-                   taught.jsonl and rejected.jsonl
-    state.pt       the last checkpoint          metrics.jsonl  one line per step
+    plan.json teach.json data.json probe.json sweep.json fit.json validate.json gate.json package.json   reports
+    rows/          the rows trained, tuned and validated on, after selection and checks; dropped.jsonl; a
+                   teacher's taught.jsonl and rejected.jsonl
+    state.pt       the last checkpoint, while a fit is under way
+    metrics.jsonl  one line per step            fit.html, sweep.html   the same as plots
+    sweep/         one folder per setting tried
     weights/       PEFT files                   .draft/        the package before its gate
     NAME/          the finished package
 """
@@ -22,7 +24,7 @@ from lora_agent.errors import CacheError, ConfigError
 from lora_agent.registry import PromptSpec
 from lora_agent.render import ChatRenderer
 
-from .recipe import Recipe, read_recipe
+from .recipe import Fit, Recipe, Sweep, read_recipe
 
 if TYPE_CHECKING:
     from lora_agent.structured import Vocabulary
@@ -37,18 +39,49 @@ class Run:
     data: Path
     folder: Path
     package: Path
+    processes: int = 1
+    """That train together, on one machine or several."""
 
     @classmethod
-    def open(cls, recipe_path: Path, folder: Path, *, data: Path | None = None, package: Path | None = None) -> Run:
-        """Read the recipe and make the folder. Raises ConfigError; CacheError if the folder cannot be written."""
+    def open(
+        cls,
+        recipe_path: Path,
+        folder: Path,
+        *,
+        data: Path | None = None,
+        package: Path | None = None,
+        sweep: bool = False,
+        processes: int = 1,
+    ) -> Run:
+        """Read the recipe and make the folder; `sweep` adds the default sweep to a recipe that has none. Raises
+        ConfigError; CacheError if the folder cannot be written."""
         recipe = read_recipe(recipe_path)
+        if processes > 1 and recipe.learning.by_trl:
+            hint = "Leave --processes out."
+            raise ConfigError(f"{recipe.learning.method} is not built for several processes here", hint=hint)
+        if sweep and recipe.sweep is None:
+            if recipe.learning.by_trl:
+                raise ConfigError(f"--sweep is for supervised fits, not for {recipe.learning.method}", hint="Drop it.")
+            recipe = recipe.model_copy(update={"sweep": Sweep()})
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CacheError(
                 f"cannot write to {str(folder)!r}: {error.strerror}", hint="Give --out another."
             ) from error
-        return cls(recipe_path, recipe, data or recipe_path.parent, folder, package or folder / recipe.name)
+        place = package or folder / recipe.name
+        return cls(recipe_path, recipe, data or recipe_path.parent, folder, place, processes)
+
+    @property
+    def fit(self) -> Fit:
+        """How to train: the recipe's settings with what the sweep has chosen, once it is done."""
+        chosen = self.report("sweep")["chosen"] if self.recipe.sweep is not None and self.has("sweep") else {}
+        return self.recipe.fit.model_copy(update=chosen)
+
+    @property
+    def fitted(self) -> Recipe:
+        """The recipe with those settings."""
+        return self.recipe.model_copy(update={"fit": self.fit})
 
     @property
     def weights(self) -> Path:

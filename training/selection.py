@@ -1,4 +1,4 @@
-"""Which rows are trained on: whole groups, chosen by the seed alone."""
+"""Which rows are trained on and which are judged by: a function of the rows, the seed and the number asked for."""
 
 from __future__ import annotations
 
@@ -27,6 +27,16 @@ def hold_out(rows: Sequence[Row], seed: int) -> tuple[list[Row], list[Row]]:
     random.Random(f"hold out/{seed}").shuffle(groups)
     cut = max(1, len(groups) // 10)
     return [row for group in groups[cut:] for row in group], [row for group in groups[:cut] for row in group]
+
+
+def pick(rows: Sequence[Row], n: int) -> list[Row]:
+    """At most `n` rows, evenly spread over the file: the same ones every time."""
+    return [rows[i] for i in pick_index(len(rows), n)]
+
+
+def pick_index(total: int, n: int) -> list[int]:
+    step = max(1.0, total / n)
+    return [int(i * step) for i in range(min(n, total))]
 
 
 def _groups(rows: Sequence[Row]) -> list[list[Row]]:

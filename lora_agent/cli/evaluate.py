@@ -38,7 +38,8 @@ def evaluate(
     from lora_agent.training.data.formats import read_lines
     from lora_agent.training.data.rows import Row
     from lora_agent.training.evaluate.metrics import METRICS
-    from lora_agent.training.evaluate.run import compare, pick, run_system, summary
+    from lora_agent.training.evaluate.run import compare, run_system, summary
+    from lora_agent.training.selection import pick
 
     found = [(number, row) for number, row in read_lines(data)]
     wrong = [(number, row) for number, row in found if not isinstance(row, Row)]

@@ -20,6 +20,7 @@ class StageName(enum.StrEnum):
     teach = "teach"
     data = "data"
     probe = "probe"
+    sweep = "sweep"
     fit = "fit"
     validate = "validate"
     gate = "gate"
@@ -40,6 +41,13 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check recipe and data, print the plan, train nothing.")
     ] = False,
+    sweep: Annotated[
+        bool,
+        typer.Option("--sweep", help="Choose the learning rate by short runs first."),
+    ] = False,
+    processes: Annotated[
+        int, typer.Option("--processes", min=1, help="Train with this many processes, through `accelerate launch`.")
+    ] = 1,
     preview: Annotated[
         int, typer.Option("--preview", min=0, help="Print this many rows as the model sees them, and stop.")
     ] = 0,
@@ -54,7 +62,7 @@ def train(
     from lora_agent.training.run import Run
     from lora_agent.training.stages.data import preview as show_rows
 
-    run = Run.open(recipe, out, data=data, package=package)
+    run = Run.open(recipe, out, data=data, package=package, sweep=sweep, processes=processes)
     if preview:
         print(show_rows(run, preview))
         return
@@ -67,6 +75,14 @@ def train(
     if outcome.passed is False:
         for reason in outcome.reports["gate"]["reasons"]:
             print(f"gate: {reason}", file=sys.stderr)
+        for wrong in outcome.reports["gate"]["examples"][:3]:
+            said, right = (
+                json.dumps(wrong["output"], ensure_ascii=False),
+                json.dumps(wrong["target"], ensure_ascii=False),
+            )
+            print(
+                f"gate: for example {wrong['row']}: {wrong['last']!r}: wrote {said}, right is {right}", file=sys.stderr
+            )
         raise typer.Exit(GATE_FAILED)
 
 
@@ -90,6 +106,8 @@ def _summary(reports: dict[str, dict[str, Any]]) -> list[str]:
             f"probe     {found['steps']} steps, about {found['minutes_expected']} min, "
             f"{found['measured_peak_mib']} MiB (forecast {found['forecast_mib']['total']})"
         )
+    if found := reports.get("sweep"):
+        lines.append("sweep     " + ", ".join(f"{axis} {value}" for axis, value in found["chosen"].items()))
     if found := reports.get("fit"):
         lines.append(f"fit       {found['rows_seen']} rows in {found['training_seconds']} s")
     if found := reports.get("validate"):

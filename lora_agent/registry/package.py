@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_agent.errors import PackageDigestError, PackageFormatError, PickleWeightsError
+from lora_agent.errors import PackageDigestError, PackageFormatError, PickleWeightsError, UnsupportedAdapterError
 from lora_agent.registry.contract import check_card, read_schema
 from lora_agent.registry.digest import package_digest, sha256_file
 from lora_agent.registry.manifest import MANIFEST_FILE, Manifest, read_manifest
 from lora_agent.registry.paths import package_files, safe_path
 from lora_agent.registry.peft_config import CONFIG_FILE, read_peft_config
+from lora_agent.registry.reading import read_json
 from lora_agent.registry.spec import SPEC_FILE, AdapterSpec, read_spec
 from lora_agent.types import JsonSchema
 
@@ -63,6 +64,7 @@ def read_package(folder: str | Path) -> AdapterPackage:
     """Read and verify a package folder. Raises the AdapterError family; see `lora_agent.errors`."""
     folder = Path(folder)
     if not (folder / SPEC_FILE).exists():
+        _refuse_unserved(folder)
         raise PackageFormatError(
             f"{str(folder)!r} is not an adapter package: it has no {SPEC_FILE}",
             hint="An adapter package is a folder made by `lora-agent train RECIPE.yaml --out DIR`.",
@@ -80,6 +82,22 @@ def read_package(folder: str | Path) -> AdapterPackage:
     check_card(spec, input_schema, output_schema, folder)
     _check_kind(spec, folder)
     return AdapterPackage(folder, spec, manifest, input_schema, output_schema, package_digest(raw))
+
+
+def _refuse_unserved(folder: Path) -> None:
+    """A build of a method that has no place in the engine's slots says so itself. Raises UnsupportedAdapterError."""
+    path = folder / MANIFEST_FILE
+    served = read_json(path).get("served") if path.is_file() else None
+    if served == "merged":
+        raise UnsupportedAdapterError(
+            f"{str(folder)!r} was trained with a method that cannot be swapped in and out, only merged",
+            hint=f"Load the merged model: --base {folder / 'merged'}. To hot-swap, train kind: lora or alora.",
+        )
+    if served == "peft":
+        raise UnsupportedAdapterError(
+            f"{str(folder)!r} was trained with virtual tokens (prefix or prompt tuning), which only PEFT can run",
+            hint="Use PeftModel.from_pretrained(base, folder), or train kind: lora or alora.",
+        )
 
 
 def _refuse_pickles(files: Mapping[str, Path], folder: Path) -> None:

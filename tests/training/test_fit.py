@@ -15,7 +15,8 @@ from training.encode import Encoded
 from training.fit.batches import IGNORE, epoch, make_batch
 from training.fit.forward import loss, use_packed_attention
 from training.fit.loop import train
-from training.fit.trainable import add_adapter, load_frozen, save_adapter
+from training.fit.saving import save_adapter
+from training.fit.trainable import add_adapter, load_frozen
 from training.recipe import Fit, Recipe
 
 INVOCATION = (1, 50, 51)

@@ -18,8 +18,12 @@ import yaml
 from safetensors.torch import load_file
 
 from lora_agent.cli.main import main
+from lora_agent.engine.local.base import load_base
 from lora_agent.engine.local.engine import LocalEngine
-from lora_agent.errors import GateError
+from lora_agent.errors import GateError, UnsupportedAdapterError
+from lora_agent.registry import PromptSpec, read_package
+from lora_agent.render import suffix
+from lora_agent.types import Message
 
 INPUT = {"type": "object", "properties": {"messages": {"type": "array"}}, "required": ["messages"]}
 OUTPUT = {
@@ -249,3 +253,47 @@ def test_preview_shows_what_is_trained(project: Path, capsys: pytest.CaptureFixt
     assert '«{"priority":' in shown
     assert shown.index("context") < shown.index("suffix") < shown.index("target")
     assert "<|im_end|>»" in shown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fit", "served"),
+    [
+        ({"kind": "lora", "dora": True}, "merged"),
+        ({"kind": "full", "learning_rate": 0.003}, "merged"),
+        ({"kind": "prompt", "learning_rate": 0.05}, "peft"),
+        ({"kind": "vera", "rank": 32, "learning_rate": 0.1}, "hot-swapped"),
+    ],
+)
+def test_every_way_of_serving_ends_with_what_the_plan_promised(
+    project: Path, base_dir: Path, fit: dict[str, Any], served: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompt = {"max_new_tokens": 24}
+    write_recipe(project, base_dir, fit={"epochs": 3, **fit}, gate={"base_rows": 8, "rows": 24}, prompt=prompt)
+    code = train(project, "--json")
+    out, err = capsys.readouterr()
+    stages = json.loads(out)["stages"]
+    assert code in (0, 4), err  # a tiny random model need not learn the task by virtual tokens
+    assert stages["plan"]["method"]["served"] == stages["package"]["served"] == served
+    assert ("only" in err) == (served != "hot-swapped")
+    assert stages["validate"]["report"]["adapter"]["n"] == 24
+    package = project / "run/ticket"
+    assert "## Use" in (package / "README.md").read_text()
+    if served == "hot-swapped":
+        read_package(package)
+        return
+    with pytest.raises(UnsupportedAdapterError, match="merged" if served == "merged" else "PEFT"):
+        read_package(package)
+    with pytest.raises(SystemExit) as stop:
+        main(["adapters", "add", str(package)])
+    assert stop.value.code == 2
+    assert (package / "merged").is_dir() == (served == "merged")
+    if served == "merged":
+        base = load_base(package / "merged", quantization="none", dtype=torch.float32)
+        spec = PromptSpec.model_validate_json((package / "prompt.json").read_text())
+        message = "city safe tool weather 7"
+        ids = base.renderer.context([Message(role="user", content=message)], [])
+        ids += suffix(base.renderer, spec, [Message(role="user", content=message)], {})
+        with torch.inference_mode():
+            made = base.model.generate(torch.tensor([ids]), max_new_tokens=12, do_sample=False)[0, len(ids) :]
+        assert base.tokenizer.decode(made).startswith('{"priority":')

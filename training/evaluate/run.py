@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from lora_agent.engine.local.engine import LocalEngine
+from lora_agent.errors import InputError
 from lora_agent.registry import AdapterPackage
-from lora_agent.types import Result, compact_json
+from lora_agent.types import Result, Usage, compact_json
 
 from ..data.rows import Row
+from ..selection import pick
 from .calibrate import ece, platt, wilson
 from .compare import mcnemar
 from .metrics import METRICS
@@ -31,20 +33,18 @@ class Scored:
     by_source: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
 
 
-def pick(rows: Sequence[Row], n: int) -> list[Row]:
-    """At most `n` rows, evenly spread over the file: the same ones every time."""
-    return [rows[i] for i in pick_index(len(rows), n)]
-
-
-def pick_index(total: int, n: int) -> list[int]:
-    step = max(1.0, total / n)
-    return [int(i * step) for i in range(min(n, total))]
-
-
 def run_system(
-    engine: LocalEngine, name: str, rows: Sequence[Row], metric: str, *, prompted: bool = False, block: int = 16
+    engine: LocalEngine,
+    name: str,
+    rows: Sequence[Row],
+    metric: str,
+    *,
+    prompted: bool = False,
+    free: bool = False,
+    block: int = 16,
 ) -> Scored:
-    """Every row through adapter `name`, or through the base told what the adapter is for, in batches."""
+    """Every row through adapter `name`, or through the base told what the adapter is for, in batches; `free`: without
+    the grammar. A row that cannot be run (too long a context) counts as wrong and says why."""
     targets = [len(engine.base.renderer.text(compact_json(row.output))) for row in rows]
     # Rows of like length share a block. The base seldom stops by itself, so what counts is how long it may go on: twice
     # the longest right answer of the block is room enough for a right one.
@@ -54,12 +54,12 @@ def run_system(
     for start in range(0, len(order), block):
         chosen = order[start : start + block]
         calls = [(name, rows[i].input) for i in chosen]
-        budget = 2 * max(targets[i] for i in chosen) if prompted else None
-        done = engine.call_batch(calls, prompted=prompted, max_tokens=budget)
+        budget = 2 * max(targets[i] for i in chosen) if prompted or free else None
+        done = _answers(engine, calls, prompted=prompted, free=free, max_tokens=budget)
         results |= dict(zip(chosen, done, strict=True))
         rate = len(results) / (time.monotonic() - started)
         left = (len(rows) - len(results)) / rate
-        who = "prompted base" if prompted else name
+        who = "prompted base" if prompted else f"{name}, no grammar" if free else name
         print(f"{who}: {len(results)}/{len(rows)} rows, {rate:.2f} rows/s, {left:.0f} s left", file=sys.stderr)
     ordered = [results[i] for i in range(len(rows))]
     right = [METRICS[metric](r.output, row.output) for r, row in zip(ordered, rows, strict=True)]
@@ -67,6 +67,33 @@ def run_system(
     for row, flag in zip(rows, right, strict=True):
         scored.by_source[row.source].append(flag)
     return scored
+
+
+def _answers(engine: LocalEngine, calls: Sequence[tuple[str, dict[str, Any]]], **how: Any) -> list[Result]:
+    try:
+        return engine.call_batch(calls, **how)
+    except InputError as error:
+        if len(calls) > 1:
+            return [_answers(engine, [call], **how)[0] for call in calls]
+        return [Result(calls[0][0], None, "", "invalid", "length", Usage(), 0.0, error=error.message)]
+
+
+def latency(engine: LocalEngine, name: str, rows: Sequence[Row], count: int = 12) -> dict[str, Any]:
+    """Milliseconds of one call at a time, context and all, on at most `count` rows: mean with its 95 % interval (normal
+    approximation) and the slowest."""
+    took = []
+    for row in pick(rows, count):
+        started = time.perf_counter()
+        _answers(engine, [(name, row.input)])
+        took.append(1000 * (time.perf_counter() - started))
+    half = 1.96 * float(np.std(took, ddof=1)) / len(took) ** 0.5 if len(took) > 1 else float("nan")
+    mean = float(np.mean(took))
+    return {
+        "n": len(took),
+        "mean": round(mean),
+        "mean_95": [round(mean - half), round(mean + half)],
+        "most": round(max(took)),
+    }
 
 
 def report(adapter: Scored, base: Scored, rows: Sequence[Row], shared: Sequence[int], metric: str) -> dict[str, Any]:
@@ -98,29 +125,42 @@ def summary(scored: Scored) -> dict[str, Any]:
     """Share of right answers with n and its 95 % interval, validity, stop rate, time."""
     n = len(scored.correct)
     valid = sum(r.verdict == "valid" for r in scored.results)
+    stopped = sum(r.finish_reason == "stop" for r in scored.results)
     return {
         "n": n,
         "correct": round(sum(scored.correct) / n, 4),
         "correct_95": [round(v, 4) for v in wilson(sum(scored.correct), n)],
         "valid": round(valid / n, 4),
-        "stopped": round(sum(r.finish_reason == "stop" for r in scored.results) / n, 4),
+        "valid_95": [round(v, 4) for v in wilson(valid, n)],
+        "stopped": round(stopped / n, 4),
+        "stopped_95": [round(v, 4) for v in wilson(stopped, n)],
         "ms_per_row_in_batches": round(1000 * scored.seconds / n),
     }
 
 
-def _failures(scored: Scored, rows: Sequence[Row], limit: int = 5) -> list[dict[str, Any]]:
-    """The first wrong rows of our own generators (rows of public sets are not copied into a package)."""
+def _failures(scored: Scored, rows: Sequence[Row], limit: int = 8) -> list[dict[str, Any]]:
+    """The first wrong rows. `row` is the group: file and line where the file gives none."""
     wrong = [
         {
+            "row": row.group,
             "source": row.source,
-            "last": row.input["messages"][-1]["content"][:200],
+            "last": _last_text(row)[:200],
             "target": row.output,
             "output": r.output,
+            **({"error": r.error} if r.error else {}),
         }
         for row, r, ok in zip(rows, scored.results, scored.correct, strict=True)
-        if not ok and row.source.startswith("generator")
+        if not ok
     ]
     return wrong[:limit]
+
+
+def _last_text(row: Row) -> str:
+    """The last turn, or the whole input where it has no turns."""
+    turns = row.input.get("messages")
+    if isinstance(turns, list) and turns and isinstance(turns[-1], dict):
+        return str(turns[-1].get("content"))
+    return compact_json(row.input)
 
 
 def _verdict_detail(scored: Scored, rows: Sequence[Row]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from torch.nn import functional
 from transformers import AttentionInterface
 
 from .batches import IGNORE, Batch, Layout, Pass
+from .trainable import decoder_of
 
 _ATTENTION = "packed_rows"
 
@@ -48,7 +49,12 @@ AttentionInterface.register(_ATTENTION, packed_attention)
 
 def use_packed_attention(model: Any) -> None:
     """Make a PEFT model's decoder read packed passes."""
-    model.get_base_model().set_attn_implementation(_ATTENTION)
+    decoder_of(model).set_attn_implementation(_ATTENTION)
+
+
+def use_own_attention(model: Any) -> None:
+    """Back to the attention that decoding uses."""
+    decoder_of(model).set_attn_implementation("sdpa")
 
 
 @contextmanager
@@ -79,13 +85,13 @@ def loss(model: Any, batch: Batch, *, adapt_context: bool = False) -> tuple[Tens
     hidden = _read(model, batch.adapted, cache)[0]
     trained = batch.labels != IGNORE
     # Only the target's positions go through the vocabulary projection: 49k columns cost more than a layer.
-    logits = model.get_base_model().lm_head(hidden[trained]).float()
+    logits = decoder_of(model).get_output_embeddings()(hidden[trained]).float()
     return functional.cross_entropy(logits, batch.labels[trained]), int(trained.sum())
 
 
 def _read(model: Any, part: Pass, cache: Any) -> Tensor:
     """Hidden states (1, N, hidden); the cache grows by the pass's keys and values."""
-    found = model.get_base_model().model(
+    found = decoder_of(model).get_decoder()(
         input_ids=part.ids,
         attention_mask=part.layout.mask,
         position_ids=part.positions,

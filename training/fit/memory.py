@@ -1,7 +1,7 @@
 """How much memory a fit will take, from shapes alone: weights, adapter, optimizer, activations, logits.
 
 Counts what autograd keeps in the packed forward pass of a decoder with RMSNorm and a gated MLP (Llama, Qwen, SmolLM,
-Granite), all in float32. `tests/training/test_memory.py` and the probe compare it with the measured peak.
+Granite), all in float32. `benchmarks/training_memory.py` and the probe compare it with the measured peak.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 
 from ..encode import Encoded
 from ..recipe import Fit
-from .batches import Batch
+from .batches import Batch, make_batch
+from .trainable import decoder_of
 
 FLOAT = 4
 
@@ -27,7 +28,7 @@ class Forecast:
     runtime: int
     weights: int
     adapter: int
-    """Weights, gradients and both AdamW moments."""
+    """Weights, gradients and the optimizer's moments."""
     activations: int
     logits: int
 
@@ -41,29 +42,84 @@ class Forecast:
         return {**parts, "total": round(self.total / 2**20)}
 
 
-def forecast(model: Any, batch: Batch, fit: Fit, runtime: int) -> Forecast:
-    """`model` with its adapter on, `runtime`: bytes that the process held before the model was loaded."""
-    config = model.config
+@dataclass(frozen=True)
+class _Shape:
+    """Sizes of one decoder layer, in numbers per token."""
+
+    layers: int
+    hidden: int
+    inner: int
+    wide: int
+    """All heads' queries."""
+    shared: int
+    """All heads' keys, before they are repeated for the query heads."""
+    linear_in: int
+    """Inputs of the seven linear layers together."""
+
+    @classmethod
+    def of(cls, config: Any) -> _Shape:
+        hidden, inner, heads = config.hidden_size, config.intermediate_size, config.num_attention_heads
+        wide = heads * (getattr(config, "head_dim", None) or hidden // heads)
+        shared = config.num_key_value_heads * (wide // heads)
+        linear_in = 3 * hidden + wide + 2 * hidden + inner
+        return cls(config.num_hidden_layers, hidden, inner, wide, shared, linear_in)
+
+
+def forecast(model: Any, rows: Sequence[Encoded], fit: Fit, runtime: int) -> Forecast:
+    """One step on the batch `rows`. `model` with its adapter on, `runtime`: bytes that the process held before the
+    model was loaded."""
+    config = decoder_of(model).config
     trained = [p for p in model.parameters() if p.requires_grad]
-    frozen = sum(p.numel() * p.element_size() for p in {id(p): p for p in model.parameters()}.values())
+    unique = {id(p): p for p in [*model.parameters(), *model.buffers()]}.values()
+    held = sum(p.numel() * p.element_size() for p in unique)
     own = sum(p.numel() * p.element_size() for p in trained)
-    layers, hidden, inner = config.num_hidden_layers, config.hidden_size, config.intermediate_size
-    heads = config.num_attention_heads
-    wide = heads * getattr(config, "head_dim", hidden // heads)
-    shared = config.num_key_value_heads * (wide // heads)
+    shape, vocabulary = _Shape.of(config), config.vocab_size
+    if fit.method.served == "peft":
+        activations, logits = _padded(rows, fit, shape, vocabulary)
+    else:
+        batch = make_batch(rows)
+        activations = _packed(batch, fit, shape)
+        logits = 3 * FLOAT * int((batch.labels >= 0).sum()) * vocabulary
+    return Forecast(runtime, held - own, _states(trained, fit) + own, activations, logits)
+
+
+def _states(trained: Sequence[Any], fit: Fit) -> int:
+    """Gradients and AdamW's two moments, or GaLore's in their rank with the basis of each."""
+    size = 0
+    for p in trained:
+        size += p.numel()
+        low = fit.galore is not None and p.ndim == 2 and min(p.shape) > fit.galore
+        size += (2 * max(p.shape) + min(p.shape)) * (fit.galore or 0) if low else 2 * p.numel()
+    return FLOAT * size
+
+
+def _packed(batch: Batch, fit: Fit, shape: _Shape) -> int:
+    whole = fit.kind != "alora"
     context = sum(part.ids.numel() for part in batch.context)
-    adapted = batch.adapted.ids.numel() + (context if fit.kind == "lora" else 0)
-    # per token and layer: two norms keep input, normalised and scaled input; attention's output; four MLP tensors;
-    # each of the seven LoRA pairs its inner vector
-    kept = adapted * (6 * hidden + wide + 4 * inner + 7 * fit.rank)
-    for part in (batch.adapted, *(batch.context if fit.kind == "lora" else ())):
+    adapted = batch.adapted.ids.numel() + (context if whole else 0)
+    kept = adapted * _per_token(fit, shape)
+    for part in (batch.adapted, *(batch.context if whole else ())):
         segments, queries = part.layout.queries.shape
-        kept += 2 * segments * (queries + part.layout.keys.shape[1]) * wide  # laid out by row, heads repeated
-    cache = 2 * (context + batch.adapted.ids.numel()) * shared
-    passing = context * (4 * inner + 4 * hidden)  # the context's pass, one layer at a time
-    activations = FLOAT * (layers * (kept + cache) + passing)
-    targets = int((batch.labels >= 0).sum())
-    return Forecast(runtime, frozen - own, 4 * own, activations, 3 * FLOAT * targets * config.vocab_size)
+        kept += 2 * segments * (queries + part.layout.keys.shape[1]) * shape.wide  # laid out by row, heads repeated
+    cache = 2 * (context + batch.adapted.ids.numel()) * shape.shared
+    passing = context * (4 * shape.inner + 4 * shape.hidden)  # the context's pass, one layer at a time
+    return FLOAT * (shape.layers * (kept + cache) + passing)
+
+
+def _per_token(fit: Fit, shape: _Shape) -> int:
+    """Numbers that one layer keeps of one token for the backward pass."""
+    # two norms keep input, normalised and scaled input; attention's output; four MLP tensors
+    kept = 6 * shape.hidden + shape.wide + 4 * shape.inner
+    if fit.method.ranked:
+        kept += 7 * fit.rank  # each of the seven pairs its inner vector
+    return kept
+
+
+def _padded(rows: Sequence[Encoded], fit: Fit, shape: _Shape, vocabulary: int) -> tuple[int, int]:
+    """The plain pass: every row as long as the longest, and logits at every place."""
+    tokens = len(rows) * (max(map(len, rows)) + fit.virtual_tokens)
+    kept = _per_token(fit, shape) + 4 * shape.wide
+    return FLOAT * shape.layers * tokens * kept, 3 * FLOAT * tokens * vocabulary
 
 
 def heaviest(batches: Sequence[Sequence[Encoded]]) -> Sequence[Encoded]:

@@ -1,4 +1,4 @@
-"""The frozen base in float32 with one PEFT adapter on it, and the PEFT files that it saves."""
+"""The frozen base in float32, and what is trained on it: a PEFT adapter of any kind, or all of its own weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+from peft import (
+    AdaLoraConfig,
+    IA3Config,
+    LoraConfig,
+    PrefixTuningConfig,
+    PromptTuningConfig,
+    VeraConfig,
+    get_peft_model,
+    set_peft_model_state_dict,
+)
 from safetensors.torch import load_file
 from torch import nn
 
@@ -14,14 +23,14 @@ from lora_agent.engine.local.base import BaseModel, load_base
 from lora_agent.engine.local.unpacked import UnpackedEmbedding, UnpackedLinear
 from lora_agent.errors import ConfigError
 
-from ..recipe import Recipe
+from ..recipe import Fit, Recipe
 
 
-def load_frozen(base: str | None) -> BaseModel:
+def load_frozen(base: str | None, *, device: str | None = None) -> BaseModel:
     """The quantized base's values in float32 layers: adapters learn to work on exactly the weights they will meet.
 
     float32 because this trains on CPUs without bfloat16 arithmetic; on a GPU autocast is the caller's choice."""
-    loaded = load_base(base, kernels="unpacked", dtype=torch.float32)
+    loaded = load_base(base, kernels="unpacked", dtype=torch.float32, device=device)
     model = loaded.model
     for name, module in list(model.named_modules()):
         if isinstance(module, UnpackedLinear):
@@ -35,28 +44,66 @@ def load_frozen(base: str | None) -> BaseModel:
     return loaded
 
 
-def add_adapter(base: BaseModel, recipe: Recipe, start: Path | None = None) -> Any:
-    """A PEFT model with float32 adapter weights on every linear layer but the vocabulary projection.
+def load_for(recipe: Recipe, *, device: str | None = None) -> BaseModel:
+    """The base that this recipe trains on: quantized for adapters, the 16-bit weights for full fine-tuning."""
+    if recipe.fit.kind == "full":
+        plain = {"quantization": "none", "kernels": "unpacked", "dtype": torch.float32}
+        return load_base(recipe.base, device=device, **plain)
+    return load_frozen(recipe.base, device=device)
 
-    `start` is a PEFT weights file to go on from. Raises ConfigError if it is of another rank or other layers."""
+
+def add_adapter(base: BaseModel, recipe: Recipe, start: Path | None = None, *, steps: int = 1) -> Any:
+    """A PEFT model with float32 adapter weights on every linear layer but the vocabulary projection (IA3: on those that
+    PEFT names for the architecture), or, for full fine-tuning, the base itself with all weights trainable.
+
+    `start`: a PEFT weights file to go on from. `steps`: of the whole run, which AdaLoRA's budget is a function of.
+    Raises ConfigError if `start` was made with another rank or other layers, or IA3 does not know the architecture."""
     torch.manual_seed(recipe.fit.seed)
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=recipe.fit.rank,
-        lora_alpha=recipe.fit.alpha,
-        target_modules="all-linear",
-        base_model_name_or_path=base.id,
-    )
-    model = get_peft_model(base.model, config, autocast_adapter_dtype=True)
+    if recipe.fit.kind == "full":
+        base.model.requires_grad_(True)
+        return base.model
+    config = _config(recipe.fit, steps)
+    config.base_model_name_or_path = base.id
+    try:
+        model = get_peft_model(base.model, config, autocast_adapter_dtype=True)
+    except ValueError as error:  # IA3: "Please specify `target_modules`"
+        raise ConfigError(
+            f"PEFT cannot put {recipe.fit.method.title} on {base.model.config.model_type!r}: {error}",
+            hint="Use kind: lora, which adapts every linear layer of any architecture.",
+        ) from error
     model.peft_config["default"].base_model_name_or_path = base.id
     if start is not None:
         _load(model, start)
     return model
 
 
+def _config(fit: Fit, steps: int) -> Any:
+    task = {"task_type": "CAUSAL_LM"}
+    layers = {"target_modules": "all-linear", **task}
+    match fit.kind:
+        case "alora" | "lora":
+            variant = {"use_rslora": fit.rslora, "use_dora": fit.dora}
+            return LoraConfig(r=fit.rank, lora_alpha=fit.alpha, **variant, **layers)
+        case "adalora":
+            # The paper's schedule: half as many ranks again to choose from, a tenth of the steps before the first is
+            # taken away and a third after the last.
+            start, end = steps // 10, steps // 3
+            budget = {"init_r": round(1.5 * fit.rank), "target_r": fit.rank, "tinit": start, "tfinal": end}
+            every = max(1, steps // 50)
+            return AdaLoraConfig(**budget, deltaT=every, total_step=steps, lora_alpha=fit.alpha, **layers)
+        case "vera":
+            return VeraConfig(r=fit.rank, projection_prng_key=fit.seed, **layers)
+        case "ia3":
+            return IA3Config(**task)
+        case "prefix":
+            return PrefixTuningConfig(num_virtual_tokens=fit.virtual_tokens, **task)
+        case _:
+            return PromptTuningConfig(num_virtual_tokens=fit.virtual_tokens, **task)
+
+
 def _load(model: Any, start: Path) -> None:
     weights = load_file(start)
-    own = {n.replace(".default.", "."): p.shape for n, p in _adapter_state(model).items()}
+    own = {n.replace(".default.", "."): p.shape for n, p in model.state_dict().items() if "lora_" in n}
     if {n: w.shape for n, w in weights.items()} != own:
         raise ConfigError(
             f"the weights {str(start)!r} do not fit this adapter: another rank, other layers or another base",
@@ -65,17 +112,6 @@ def _load(model: Any, start: Path) -> None:
     set_peft_model_state_dict(model, weights)
 
 
-def save_adapter(model: Any, folder: Path, recipe: Recipe, invocation_ids: list[int]) -> None:
-    """Stock PEFT files, bfloat16. The aLoRA fields are written here because the training pass activates the
-    adapter by its segments, not by searching for the invocation."""
-    config = model.peft_config["default"]
-    config.alora_invocation_tokens = invocation_ids if recipe.fit.kind == "alora" else None
-    config.inference_mode = True
-    state = {n: p.detach().to(torch.bfloat16) for n, p in _adapter_state(model).items()}
-    model.save_pretrained(str(folder), state_dict=state, save_embedding_layers=False)
-    config.alora_invocation_tokens = None
-    config.inference_mode = False
-
-
-def _adapter_state(model: Any) -> dict[str, torch.Tensor]:
-    return {n: p for n, p in model.state_dict().items() if "lora_" in n}
+def decoder_of(model: Any) -> Any:
+    """The causal language model under an adapter, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model

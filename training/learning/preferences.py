@@ -11,7 +11,8 @@ from lora_agent.registry import sha256_file
 from ..data.rows import read_rows
 from ..fit.loop import epochs
 from ..fit.memory import peak
-from ..fit.trainable import add_adapter, load_frozen, save_adapter
+from ..fit.saving import save_adapter
+from ..fit.trainable import add_adapter, load_frozen
 from ..run import Run
 from ..teachers.questions import schema_for
 from .activate import activate

@@ -25,7 +25,7 @@ from ..data.origins import TEACHER
 from ..data.rows import Row, write_rows
 from ..encode import Encoded, encode, write_encoded
 from ..run import Run
-from ..selection import choose, hold_out
+from ..selection import choose, hold_out, pick
 
 MIN_ROWS = 8
 """Fewer cannot be split into something to learn from and something to judge by."""
@@ -48,11 +48,12 @@ def inputs(run: Run) -> Any:
             recipe.fit.seed,
         ],
         "hashes": _hashes(run) is not None,
+        "tune": [_tune_rows(run), recipe.gate.rows],
     }
 
 
 def intact(run: Run) -> bool:
-    return all(run.rows_file(name).is_file() for name in ("train", "dev", "tokens"))
+    return all(run.rows_file(name).is_file() for name in ("train", "dev", "tune", "tokens"))
 
 
 @dataclass
@@ -68,6 +69,8 @@ class _Sieve:
     taught: dict[tuple[str, int], dict[str, Any]] | None = None
     """A teacher's answers by file and line; None where every line must have its target."""
     seen: dict[str, str] = field(default_factory=dict)
+    lines: dict[int, tuple[str, int]] = field(default_factory=dict)
+    """File and line by the row's id()."""
     dropped: list[dict[str, Any]] = field(default_factory=list)
 
     def read(self, path: Path) -> list[Row]:
@@ -79,6 +82,7 @@ class _Sieve:
                 self.drop(path.name, number, reason)
             elif isinstance(row, Row):
                 kept.append(row)
+                self.lines[id(row)] = path.name, number
         return kept
 
     def _answered(self, file: str, line: int, row: Row | LineProblem) -> Row | LineProblem:
@@ -89,7 +93,10 @@ class _Sieve:
             return LineProblem(f"no answer of the teacher will do: {answer['reason']}")
         return replace(row, output=answer["output"], source=TEACHER)
 
-    def drop(self, file: str, line: int | None, reason: str) -> None:
+    def drop_row(self, row: Row, reason: str) -> None:
+        self.drop(*self.lines[id(row)], reason)
+
+    def drop(self, file: str, line: int, reason: str) -> None:
         self.dropped.append({"file": file, "line": line, "reason": reason})
 
     def _reason(self, row: Row) -> str | None:
@@ -129,6 +136,7 @@ def work(run: Run) -> dict[str, Any]:
     if not recipe.data.dev:
         train, dev = hold_out(train, recipe.fit.seed)
     dev = [row for row in dev if row.desirable]
+    tune, train = _for_tuning(run, train, dev)
     train = choose(train, recipe.fit.max_rows, recipe.fit.seed)
     renderer, vocabulary = load_tokenizer(recipe.base)
     shape = run.prompt_spec(renderer)
@@ -137,15 +145,18 @@ def work(run: Run) -> dict[str, Any]:
     lengths: list[Encoded] = []
     for row in train:
         if recipe.learning.method == "dpo" and row.rejected is None:
-            sieve.drop(recipe.data.train, None, "no rejected answer, which dpo compares with")
+            sieve.drop_row(row, "no rejected answer, which dpo compares with")
             continue
         try:
             encoded = encode(renderer, shape, row, spell if row.desirable else _nothing)
         except LoraAgentError as error:
-            sieve.drop(recipe.data.train, None, f"output does not fit its grammar: {error.message}"[:300])
+            sieve.drop_row(row, f"output does not fit its grammar: {error.message}"[:300])
             continue
         if len(encoded) > recipe.fit.max_tokens:
-            sieve.drop(recipe.data.train, None, f"longer than max_tokens: {len(encoded)} tokens")
+            sieve.drop_row(row, f"longer than max_tokens: {len(encoded)} tokens")
+            continue
+        if row.desirable and (problem := untrained(encoded, renderer.stop_token_ids)) is not None:
+            sieve.drop_row(row, problem)
             continue
         kept.append(row)
         if row.desirable:
@@ -159,13 +170,17 @@ def work(run: Run) -> dict[str, Any]:
     write_encoded(run.rows_file("tokens"), lengths)
     write_rows(run.rows_file("train"), kept)
     write_rows(run.rows_file("dev"), dev)
+    write_rows(run.rows_file("tune"), tune)
     return {
         "train": {"rows": len(kept), "sources": _sources(kept), "sha256": sha256_file(run.rows_file("train"))},
         "dev": {"rows": len(dev), "sources": _sources(dev), "sha256": sha256_file(run.rows_file("dev"))},
+        "tune": {"rows": len(tune), "sha256": sha256_file(run.rows_file("tune"))},
         "offered": offered,
         "dropped": sieve.reasons(),
         "decontaminated": hashes is not None,
         "tokens": {name: _percentiles([len(getattr(e, name)) for e in lengths]) for name in _PARTS},
+        "histogram": _histogram([len(e) for e in lengths]),
+        "trained_tokens": sum(len(e.target) for e in lengths),
         "renderer": {"tokenizer": renderer.tokenizer_sha256, "chat_template": renderer.template_sha256},
     }
 
@@ -180,6 +195,37 @@ def _taught(run: Run) -> dict[tuple[str, int], dict[str, Any]] | None:
         return None
     lines = map(json.loads, run.taught.read_text(encoding="utf-8").splitlines())
     return {(line["file"], line["line"]): line for line in lines}
+
+
+def untrained(row: Encoded, stops: Sequence[int]) -> str | None:
+    """Why this row would teach nothing, or teach never to stop; None for a sound one."""
+    if len(row.target) < 2:
+        return "no trained token: the target is empty"
+    if row.target[-1] not in stops:
+        return "no trained stop token: the target does not end with it"
+    return None
+
+
+def _tune_rows(run: Run) -> int:
+    """Rows that settings and early stopping are judged by: apart from the gate's, which would flatter it otherwise."""
+    recipe = run.recipe
+    return max(recipe.sweep.rows if recipe.sweep else 0, recipe.fit.evaluate_rows if recipe.fit.evaluate_every else 0)
+
+
+def _for_tuning(run: Run, train: list[Row], dev: list[Row]) -> tuple[list[Row], list[Row]]:
+    """(tune, train): development rows of groups that the gate does not look at, and if they are too few, whole groups
+    out of at most a tenth of the training rows."""
+    wanted = _tune_rows(run)
+    if not wanted:
+        return [], train
+    gated = {row.group for row in pick(dev, run.recipe.gate.rows)}
+    tune = choose([row for row in dev if row.group not in gated], wanted, run.recipe.fit.seed)
+    missing = min(wanted - len(tune), len(train) // 10)
+    if missing <= 0:
+        return tune, train
+    taken = {row.group for row in choose(train, missing, run.recipe.fit.seed)}
+    more = [row for row in train if row.group in taken and row.desirable]
+    return tune + more, [row for row in train if row.group not in taken]
 
 
 _PARTS = ("context", "suffix", "target")
@@ -227,6 +273,13 @@ def _why(sieve: _Sieve) -> str:
 
 def _sources(rows: Iterable[Row]) -> dict[str, int]:
     return dict(sorted(Counter(row.source for row in rows).items()))
+
+
+def _histogram(lengths: Sequence[int]) -> dict[str, int]:
+    """Rows by tokens, in at most twelve bins of equal width, by the bin's first and last length."""
+    width = max(1, -(-(max(lengths) + 1) // 12))
+    counts = Counter(length // width for length in lengths)
+    return {f"{b * width}-{(b + 1) * width - 1}": counts[b] for b in range(min(counts), max(counts) + 1)}
 
 
 def _percentiles(values: Sequence[int]) -> dict[str, int]:

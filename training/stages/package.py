@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from lora_agent.engine.local.base import load_tokenizer
@@ -9,6 +10,7 @@ from lora_agent.engine.local.checkpoint import ensure_checkpoint
 from lora_agent.registry import BaseIdentity, Calibration, Fingerprint, GateRecord
 
 from .. import packing
+from ..evaluate.candidate import merge
 from ..run import Run
 
 
@@ -27,9 +29,9 @@ def intact(run: Run) -> bool:
 
 def work(run: Run) -> dict[str, Any]:
     """Written even when the gate failed, so that it can be looked at; engines refuse to load it then."""
-    validated, gate = run.report("validate"), run.report("gate")
+    validated, gate = _public(run.report("validate")), run.report("gate")
     renderer, _ = load_tokenizer(run.recipe.base)
-    checkpoint = ensure_checkpoint(run.recipe.base, "nf4")
+    checkpoint = ensure_checkpoint(run.recipe.base, "none" if run.fit.kind == "full" else "nf4")
     identity = BaseIdentity(
         id=checkpoint.id,
         source_sha256=checkpoint.source_sha256,
@@ -39,14 +41,26 @@ def work(run: Run) -> dict[str, Any]:
     )
     values = {k: validated["calibration"][k] for k in ("confidence", "score", "ece", "n")}
     report = {**validated["report"], "reasons": gate["reasons"], "previous": validated["previous"]}
+    record = GateRecord(passed=gate["passed"], report=report)
+    served = run.fit.method.served
+    if served != "hot-swapped":
+        merged = partial(merge, run) if served == "merged" else None
+        packing.write_unserved(run, run.package, renderer, identity, gate=record, found=validated, merged=merged)
+        return {"folder": str(run.package), "digest": None, "passed": gate["passed"], "served": served}
     package = packing.write(
         run,
         run.package,
         renderer,
         identity,
         fingerprint=Fingerprint.model_validate(validated["fingerprint"]),
-        gate=GateRecord(passed=gate["passed"], report=report),
+        gate=record,
         calibration=Calibration.model_validate(values),
         found=validated,
     )
-    return {"folder": str(run.package), "digest": package.digest, "passed": gate["passed"]}
+    return {"folder": str(run.package), "digest": package.digest, "passed": gate["passed"], "served": served}
+
+
+def _public(validated: dict[str, Any]) -> dict[str, Any]:
+    """Without the failures on rows that are not our generators': people's data is not copied into a package."""
+    own = [f for f in validated["report"]["failures"] if f["source"].startswith("generator")]
+    return {**validated, "report": {**validated["report"], "failures": own}}

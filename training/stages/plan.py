@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from lora_agent.engine.local.checkpoint import ensure_checkpoint
@@ -9,11 +10,6 @@ from lora_agent.registry import sha256_file
 from lora_agent.structured import explain
 
 from ..run import Run
-
-SERVED = {
-    "alora": "hot-swapped on one shared KV cache: a switch costs the invocation's tokens",
-    "lora": "hot-swapped with a KV cache of its own: a switch costs reading the context once more",
-}
 
 
 def inputs(run: Run) -> Any:
@@ -23,13 +19,21 @@ def inputs(run: Run) -> Any:
 
 def work(run: Run) -> dict[str, Any]:
     recipe = run.recipe
-    checkpoint = ensure_checkpoint(recipe.base, "nf4")
+    method = recipe.fit.method
+    checkpoint = ensure_checkpoint(recipe.base, "none" if recipe.fit.kind == "full" else "nf4")
+    print(f"{method.title} is {method.how}", file=sys.stderr)
     found = explain(run.schema("output"))
     return {
         "recipe": str(run.recipe_path),
         "recipe_sha256": sha256_file(run.recipe_path),
         "base": {"id": checkpoint.id, "source_sha256": checkpoint.source_sha256},
-        "method": {"adapter": recipe.fit.kind, "learning": recipe.learning.method, "served": SERVED[recipe.fit.kind]},
+        "method": {
+            "adapter": recipe.fit.kind,
+            "title": method.title,
+            "learning": recipe.learning.method,
+            "served": method.served,
+            "how": method.how,
+        },
         "output_schema": {
             "enforced": len(found.enforced),
             "checked_after": [list(note) for note in found.checked],

@@ -13,11 +13,11 @@ import torch
 from lora_agent.errors import MemoryForecastError
 
 from ..encode import read_encoded
-from ..fit.batches import make_batch
-from ..fit.forward import loss, use_packed_attention
 from ..fit.loop import plan
 from ..fit.memory import Forecast, available, forecast, heaviest, peak, resident
-from ..fit.trainable import add_adapter, load_frozen
+from ..fit.step import Objective
+from ..fit.trainable import add_adapter, load_for
+from ..recipe import Fit, Recipe
 from ..run import Run
 
 
@@ -27,27 +27,25 @@ def needed(run: Run) -> bool:
 
 
 def inputs(run: Run) -> Any:
-    return {"data": run.report("data")["inputs"], "fit": run.recipe.fit.model_dump(mode="json")}
+    return {"data": run.report("data")["inputs"], "fit": _largest(run.recipe).model_dump(mode="json")}
 
 
 def work(run: Run) -> dict[str, Any]:
     """Raises MemoryForecastError, with the largest batch that would fit, before the step is tried."""
     runtime = resident()
     room = available()
-    fit = run.recipe.fit
+    fit = _largest(run.recipe)
     rows = read_encoded(run.rows_file("tokens"))
     batches = plan(rows, fit)
-    model = add_adapter(load_frozen(run.recipe.base), run.recipe)
-    use_packed_attention(model)
+    model = add_adapter(load_for(run.recipe), run.recipe.model_copy(update={"fit": fit}), steps=len(batches))
+    objective = Objective(model, fit)
     chosen = heaviest(batches)
-    batch = make_batch(chosen)
-    expected = forecast(model, batch, fit, runtime)
+    expected = forecast(model, chosen, fit, runtime)
     if expected.total - runtime > room:
-        _refuse(model, chosen, run, runtime, room, expected)
-    model.train()
+        _refuse(model, chosen, fit, runtime, room, expected)
+    objective.prepare()
     started = time.monotonic()
-    value, _ = loss(model, batch, adapt_context=fit.kind == "lora")
-    value.backward()
+    objective(chosen).backward()
     seconds = time.monotonic() - started
     tokens = sum(map(len, chosen))
     total = sum(len(row) for b in batches for row in b)
@@ -59,14 +57,21 @@ def work(run: Run) -> dict[str, Any]:
         "rows": sum(map(len, batches)),
         "heaviest_batch": {"rows": len(chosen), "tokens": tokens, "seconds": round(seconds, 2)},
         "minutes_expected": round(seconds * total / tokens / 60, 1),
-        "loss_before": round(value.item(), 4),
+        "loss_before": round(objective.loss, 4),
         "threads": torch.get_num_threads(),
     }
 
 
-def _refuse(model: Any, chosen: Any, run: Run, runtime: int, room: int, expected: Forecast) -> None:
+def _largest(recipe: Recipe) -> Fit:
+    """The heaviest of the settings that a sweep will try."""
+    axes = recipe.sweep.axes if recipe.sweep is not None else {}
+    heavy = {k: max(v) for k, v in axes.items() if k in ("rank", "batch_rows", "virtual_tokens")}
+    return recipe.fit.model_copy(update=heavy)
+
+
+def _refuse(model: Any, chosen: Any, fit: Fit, runtime: int, room: int, expected: Forecast) -> None:
     rows = len(chosen) // 2
-    while rows and forecast(model, make_batch(chosen[:rows]), run.recipe.fit, runtime).total - runtime > room:
+    while rows and forecast(model, chosen[:rows], fit, runtime).total - runtime > room:
         rows //= 2
     change = f"Set `fit: {{batch_rows: {rows}}}`." if rows else "Set `fit: {max_tokens: ...}` lower: a row is too much."
     parts = ", ".join(f"{name} {value} MiB" for name, value in expected.report().items() if name != "total")

@@ -1,21 +1,28 @@
-"""The saved weights, as a package, on the development rows: against the prompted base and the previous version."""
+"""The saved weights on the development rows: against the prompted base and the previous version, without the grammar,
+on the unquantized base, and beside the other adapters."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from lora_agent.engine.local.base import BaseModel
+import torch
+
+from lora_agent.engine.local.base import BaseModel, load_base
 from lora_agent.engine.local.engine import LocalEngine
-from lora_agent.errors import AdapterError
-from lora_agent.registry import AdapterPackage, Registry
+from lora_agent.errors import AdapterError, BaseModelError
+from lora_agent.registry import AdapterPackage, Registry, read_tensors
 
 from .. import packing
 from ..data.rows import Row, read_rows
+from ..evaluate.candidate import load
 from ..evaluate.compare import mcnemar
-from ..evaluate.run import Scored, calibration, pick, pick_index, report, run_system
+from ..evaluate.interference import interference
+from ..evaluate.live import LiveEngine
+from ..evaluate.run import Scored, calibration, latency, report, run_system, summary
 from ..fit.trainable import load_frozen
 from ..run import Run
+from ..selection import pick, pick_index
 
 
 def inputs(run: Run) -> Any:
@@ -23,7 +30,7 @@ def inputs(run: Run) -> Any:
     return {
         "weights": run.report("fit")["weights_sha256"],
         "rows": run.report("data")["dev"]["sha256"],
-        "gate": [gate.metric, gate.rows, gate.base_rows],
+        "gate": [gate.metric, gate.rows, gate.base_rows, gate.compare_16bit],
         "prompt": run.recipe.prompt.model_dump(mode="json"),
         "previous": _digest(_previous(run)),
     }
@@ -33,22 +40,46 @@ def work(run: Run) -> dict[str, Any]:
     # float32 copies of the quantized values: in batches several times faster than expanding them at every step
     base = load_frozen(run.recipe.base)
     dev = read_rows(run.rows_file("dev"))
+    gate = run.recipe.gate
+    rows = pick(dev, gate.rows)
+    shared = pick_index(len(rows), gate.base_rows)
+    engine: LocalEngine
+    candidate: Any
+    if run.fit.method.served == "hot-swapped":
+        engine, package, fingerprint = _proven(run, base, dev)
+        candidate = engine
+    else:
+        package = packing.in_memory(run, base.renderer, base.identity)
+        engine, fingerprint = LiveEngine(base, package), None  # without adapter layers: it speaks as the prompted base
+        candidate = load(run)
+    scored = run_system(candidate, package.name, rows, gate.metric)
+    free = run_system(candidate, package.name, [rows[i] for i in shared], gate.metric, free=True)
+    prompted = run_system(engine, package.name, [rows[i] for i in shared], gate.metric, prompted=True)
+    found: dict[str, Any] = {
+        "report": report(scored, prompted, rows, shared, gate.metric),
+        "calibration": calibration(scored, rows, package),
+        "previous": None,
+        "fingerprint": None,
+    }
+    found["report"]["adapter_without_grammar"] = summary(free)
+    found["report"]["latency_ms"] = latency(candidate, package.name, rows)
+    if fingerprint is None:
+        return found
+    found["fingerprint"] = fingerprint.model_dump(mode="json")
+    found["previous"] = _against_previous(run, base, engine, rows, scored)
+    found["report"]["interference"] = interference(base, package, engine)
+    del engine, candidate
+    found["report"]["on_16_bit_base"] = _on_16_bit(run, package, rows, shared, scored)
+    return found
+
+
+def _proven(run: Run, base: BaseModel, dev: Sequence[Row]) -> tuple[LocalEngine, AdapterPackage, Any]:
+    """The very files that will ship, as a draft, and their fingerprint."""
     package = packing.write(run, run.draft, base.renderer, base.identity)
     engine = _engine(base, package)
     fingerprint = packing.make_fingerprint(engine, package, dev, run.spelling(base.renderer, base.vocabulary))
     package = packing.write(run, run.draft, base.renderer, base.identity, fingerprint=fingerprint)
-    engine = _engine(base, package, engine)
-    gate = run.recipe.gate
-    rows = pick(dev, gate.rows)
-    scored = run_system(engine, package.name, rows, gate.metric)
-    shared = pick_index(len(rows), gate.base_rows)
-    prompted = run_system(engine, package.name, [rows[i] for i in shared], gate.metric, prompted=True)
-    return {
-        "report": report(scored, prompted, rows, shared, gate.metric),
-        "calibration": calibration(scored, rows, package),
-        "previous": _against_previous(run, base, engine, rows, scored),
-        "fingerprint": fingerprint.model_dump(mode="json"),
-    }
+    return _engine(base, package, engine), package, fingerprint
 
 
 def _engine(base: BaseModel, package: AdapterPackage, old: LocalEngine | None = None) -> LocalEngine:
@@ -61,6 +92,26 @@ def _engine(base: BaseModel, package: AdapterPackage, old: LocalEngine | None = 
     return old
 
 
+def _on_16_bit(
+    run: Run, package: AdapterPackage, rows: Sequence[Row], shared: Sequence[int], scored: Scored
+) -> dict[str, Any] | None:
+    """The same adapter on the unquantized base, on the rows that the prompted base did: what quantization costs."""
+    if not run.recipe.gate.compare_16bit:
+        return None
+    try:
+        base = load_base(run.recipe.base, quantization="none", kernels="unpacked", dtype=torch.float32)
+    except BaseModelError as error:
+        return {"not_available": error.message}
+    if base.quantization != "none":
+        return {"not_available": f"{base.id!r} is itself quantized ({base.quantization})"}
+    engine = _engine(base, package)
+    # put there by hand: the fingerprint is that of the quantized base, and need not hold on this one
+    engine.bank.put(package.digest, read_tensors(package, engine.bank.shapes))
+    plain = run_system(engine, package.name, [rows[i] for i in shared], run.recipe.gate.metric)
+    same = [scored.correct[i] for i in shared]
+    return {**summary(plain), "nf4_correct": round(sum(same) / len(same), 4), "mcnemar_p": mcnemar(same, plain.correct)}
+
+
 def _against_previous(
     run: Run, base: BaseModel, engine: LocalEngine, rows: Sequence[Row], scored: Scored
 ) -> dict[str, Any] | None:
@@ -69,10 +120,14 @@ def _against_previous(
     package = _previous(run)
     if package is None or package.manifest.base.source_sha256 != base.identity.source_sha256:
         return None
+    registry = engine.registry
     try:
         old = run_system(_engine(base, package, engine), package.name, rows, run.recipe.gate.metric)
     except (AdapterError, ValueError) as error:
         return {"version": package.spec.version, "digest": package.digest, "not_comparable": str(error).splitlines()[0]}
+    finally:
+        engine.registry = registry
+        engine.__dict__.pop("adapters", None)
     return {
         "version": package.spec.version,
         "digest": package.digest,

@@ -39,12 +39,17 @@ def call_batch(
     options: DecodeOptions | None,
     *,
     prompted: bool = False,
+    free: bool = False,
 ) -> list[Result]:
     """Run calls (adapter name, input) together. Raises for a faulty input; model failures are in the Results.
 
     `prompted`: the bare base does the adapters' work, told what it is and what JSON to write, under the same grammar.
+    `free`: no grammar; what was written is checked against it afterwards.
     """
     items = _prepare(engine, calls, options)
+    if free:
+        for item in items:
+            item.row.constraint = None
     if prompted:
         for item in items:
             item.slot, item.tail = BASE_SLOT, _instruction(engine, item.package)
@@ -53,7 +58,9 @@ def call_batch(
     for item, call in zip(items, calls, strict=True):
         completion = item.row.completion(engine.base.tokenizer, len(item.context) + len(item.tail), 0)
         result = finish(item.package, completion, item.grammar, item.row.alternatives, engine.vocabulary)
-        if result.verdict == "invalid" and not prompted:  # only a session can go back: its cache has one row
+        if (
+            result.verdict == "invalid" and not prompted and not free
+        ):  # only a session can go back: its cache has one row
             result = engine.call(*call, max_tokens=item.row.options.max_tokens)
         results.append(result)
     return results

@@ -39,10 +39,25 @@ class LocalEngine:
         self.registry = registry
         self.allow_ungated = allow_ungated
         self.lock = threading.RLock()
-        self.bank, self.runner = _forward_pass(base, slots)
+        self.bank, self.runner = self._forward_pass(slots)
         self.prefixes = PrefixCache()
         self.vocabulary = base.vocabulary
         self._proven: set[str] = set()
+
+    def _forward_pass(self, slots: int) -> tuple[AdapterBank, Runner]:
+        """Where adapters lie and how tokens are read, for the kernels that were chosen."""
+        base = self.base
+        if base.native is not None:
+            from lora_agent.engine.local.native.bank import NativeBank
+            from lora_agent.engine.local.native.runner import NativeRunner
+
+            native_bank = NativeBank(base.native, slots=slots)
+            return native_bank, NativeRunner(base.native, native_bank)
+        from lora_agent.engine.local.lora import StackedBank
+        from lora_agent.engine.local.torch_runner import TorchRunner
+
+        bank = StackedBank(base.model, slots=slots, dtype=base.choice.dtype, device=base.device)
+        return bank, TorchRunner(base.model, base.device, bank)
 
     @classmethod
     def load(
@@ -168,14 +183,20 @@ class LocalEngine:
         return session.run(adapter, **options, **rest)
 
     def call_batch(
-        self, calls: Sequence[tuple[str, Mapping[str, Any]]], *, max_tokens: int | None = None, prompted: bool = False
+        self,
+        calls: Sequence[tuple[str, Mapping[str, Any]]],
+        *,
+        max_tokens: int | None = None,
+        prompted: bool = False,
+        free: bool = False,
     ) -> list[Result]:
         """Several calls, of different adapters if need be, in one batch; results in order, equal to single calls.
 
-        `prompted`: the bare base, told what each adapter is for, under the same grammar: what a gate compares with."""
+        `prompted`: the bare base, told what each adapter is for, under the same grammar: what a gate compares with.
+        `free`: without the grammar; the output is only checked: what an adapter has learnt of its form by itself."""
         with self.lock:
             options = DecodeOptions(max_tokens) if max_tokens else None
-            return call_batch(self, calls, options, prompted=prompted) if calls else []
+            return call_batch(self, calls, options, prompted=prompted, free=free) if calls else []
 
     def generate(self, messages: Any, schema: Any = None, **options: Any) -> Any:
         """The base's answer: text, or with a schema a value of it, converted to that type. `schema`: a pydantic class,
@@ -209,21 +230,6 @@ class LocalEngine:
             if partial is not None and partial != last:
                 last = partial
                 yield partial
-
-
-def _forward_pass(base: BaseModel, slots: int) -> tuple[AdapterBank, Runner]:
-    """Where adapters lie and how tokens are read, for the kernels that were chosen."""
-    if base.native is not None:
-        from lora_agent.engine.local.native.bank import NativeBank
-        from lora_agent.engine.local.native.runner import NativeRunner
-
-        native_bank = NativeBank(base.native, slots=slots)
-        return native_bank, NativeRunner(base.native, native_bank)
-    from lora_agent.engine.local.lora import StackedBank
-    from lora_agent.engine.local.torch_runner import TorchRunner
-
-    bank = StackedBank(base.model, slots=slots, dtype=base.choice.dtype, device=base.device)
-    return bank, TorchRunner(base.model, base.device, bank)
 
 
 def _value(result: Result, convert: Callable[[Any], Any] | None, *, constrained: bool) -> Any:
