@@ -46,17 +46,22 @@ class Orders:
         """The node and everything that it is put together from, as far as it fits the value."""
         if not isinstance(node, dict) or depth > 50:
             return
-        yield node
-        if "$ref" in node:
-            yield from self._parts(self._document.defs[self._document.target(node)], value, choice, depth + 1)
-        for part in node.get("allOf", ()):
-            yield from self._parts(part, value, choice, depth + 1)
-        for union in ("anyOf", "oneOf"):
-            fitting = [branch for branch in node.get(union, ()) if self._fits(branch, value)]
-            if choice < MAX_ORDERS - 1:
-                fitting = fitting[min(choice, len(fitting) - 1) :][:1] if fitting else []
-            for branch in fitting:
-                yield from self._parts(branch, value, choice, depth + 1)
+        for keyword, content in node.items():  # the grammar follows the order of the text here as well
+            if keyword == "properties":
+                yield node
+            elif keyword == "$ref":
+                yield from self._parts(self._document.defs[self._document.target(node)], value, choice, depth + 1)
+            elif keyword == "allOf":
+                for part in content:
+                    yield from self._parts(part, value, choice, depth + 1)
+            elif keyword in ("anyOf", "oneOf"):
+                fitting = [branch for branch in content if self._fits(branch, value)]
+                if choice < MAX_ORDERS - 1:
+                    fitting = fitting[min(choice, len(fitting) - 1) :][:1] if fitting else []
+                for branch in fitting:
+                    yield from self._parts(branch, value, choice, depth + 1)
+        if "properties" not in node:
+            yield node
 
     def _fits(self, branch: Any, value: Any) -> bool:
         if not isinstance(branch, dict):

@@ -3,13 +3,14 @@ left open.
 
 The commonest failure of a small model under a grammar is a value that never ends. The rule, for a budget of
 B tokens: strings B/2 characters (16 to 2048), arrays B/32 items (1 to 64), maps B/64 keys (1 to 32); inside
-an array or map the budget is halved. Integers stay within +-(2^53-1), numbers have at most 9 decimals and no
+an array or map the budget is halved. Integers stay within +-10^15, numbers have at most 9 decimals and no
 exponent; `{}` becomes JSON of two levels; recursion ends after six references. Limits that the schema states
 are kept.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 from lora_agent.structured.closing import close_objects
@@ -20,8 +21,9 @@ from lora_agent.structured.recursion import unroll
 from lora_agent.structured.walk import ANNOTATIONS, DEFINITIONS, LISTS, MAPS, Place, pointer_of
 from lora_agent.types import JsonSchema
 
-MAX_INTEGER = 2**53 - 1
-"""Largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
+MAX_INTEGER = 10**15
+"""Below 2^53, which every JSON reader keeps exactly (RFC 8259, section 6). A power of ten: the range as a regular
+expression is half as large."""
 MAX_NUMBER = 10**15
 DECIMALS = 1e-9
 KEY_PATTERN = r"^[\s\S]{1,64}$"
@@ -98,8 +100,9 @@ def _containers(place: Place) -> int:
     return count
 
 
+@cache
 def any_json(limits: Limits, levels: int = ANY_LEVELS) -> JsonSchema:
-    """JSON of any kind, of a finite size."""
+    """JSON of any kind, of a finite size. One object for all who ask: not to be changed."""
     scalars: list[JsonSchema] = [
         {"type": "string", "maxLength": limits.string},
         {"type": "number", "multipleOf": DECIMALS, "minimum": -MAX_NUMBER, "maximum": MAX_NUMBER},

@@ -17,6 +17,7 @@ from lora_agent.structured.document import Document, read_document
 from lora_agent.structured.faults import keyword_error
 from lora_agent.structured.recursion import ranks
 from lora_agent.structured.walk import pointer_of
+from lora_agent.structured.wellformed import Draft, surely_wellformed
 
 MAX_BYTES = 2_000_000
 MAX_DEPTH = 200
@@ -28,6 +29,13 @@ _OLD_REFS = (
     jsonschema.Draft6Validator,
     jsonschema.Draft7Validator,
 )
+_QUICK: dict[type[Validator], Draft] = {
+    jsonschema.Draft4Validator: 4,
+    jsonschema.Draft6Validator: 7,
+    jsonschema.Draft7Validator: 7,
+    jsonschema.Draft201909Validator: 2019,
+    jsonschema.Draft202012Validator: 2020,
+}
 _UNTAGGED = (jsonschema.Draft202012Validator, jsonschema.Draft7Validator, jsonschema.Draft4Validator)
 
 
@@ -46,6 +54,8 @@ def _draft(schema: Any) -> tuple[type[Validator], jsonschema.SchemaError | None]
 
 
 def _wrong(schema: Any, draft: type[Validator]) -> jsonschema.SchemaError | None:
+    if draft in _QUICK and surely_wellformed(schema, _QUICK[draft]):
+        return None
     try:
         draft.check_schema(schema)
     except jsonschema.SchemaError as error:

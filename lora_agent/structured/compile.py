@@ -19,11 +19,12 @@ from lora_agent.errors import SchemaError
 from lora_agent.structured.bounds import Bound, Limits, any_json, bound_document
 from lora_agent.structured.check import read_schema
 from lora_agent.structured.document import Document
-from lora_agent.structured.explain import misspelt_keywords, unknown_keywords
+from lora_agent.structured.explain import strange_keywords
 from lora_agent.structured.faults import Note
 from lora_agent.structured.grammar import Grammar, Tier, json_grammar, matcher_of
 from lora_agent.structured.locate import locate, overlapping
 from lora_agent.structured.lower import lower
+from lora_agent.structured.share import share
 from lora_agent.structured.vocabulary import Vocabulary
 from lora_agent.types import JsonSchema, compact_json
 
@@ -106,14 +107,13 @@ def _compile(
 ) -> Grammar:
     source = read_schema(schema)
     document, notes = lower(source)
-    if misspelt := misspelt_keywords(document):
-        if not lenient:
-            raise misspelt[0]
-        notes.extend(Note(error.pointer, error.keyword, error.reason) for error in misspelt)
-    notes.extend(unknown_keywords(document))
+    misspelt, unknown = strange_keywords(document)
+    if misspelt and not lenient:
+        raise misspelt[0]
+    notes += [*(Note(error.pointer, error.keyword, error.reason) for error in misspelt), *unknown]
     refused = (document, "")  # the last attempt is without bounds: what it refuses is the schema's own fault
     for candidate, bounds, extra, options in _attempts(source, document, budget):
-        text = json_grammar(candidate.schema(), **options)
+        text = json_grammar(share(candidate).schema(), **options)
         matcher = matcher_of(text, vocabulary)
         if not matcher.is_error():
             return Grammar(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from lora_agent.structured.check import read_schema
@@ -16,15 +17,11 @@ from lora_agent.structured.faults import IDLE, Note, SchemaKeywordError, keyword
 from lora_agent.structured.grammar import json_grammar, refusal
 from lora_agent.structured.locate import locate, overlapping
 from lora_agent.structured.lower import CHECKED_AFTER, lower
-from lora_agent.structured.walk import ANNOTATIONS, descend, pointer_of
+from lora_agent.structured.walk import ANNOTATIONS, ASSERTIONS, descend, pointer_of
 from lora_agent.types import JsonSchema
 
-ASSERTIONS = frozenset(
-    "type enum const anyOf allOf oneOf $ref properties required additionalProperties patternProperties "
-    "minProperties maxProperties items prefixItems minItems maxItems minLength maxLength pattern format "
-    "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf".split()
-)
-"""Keywords that the grammar enforces."""
+_KNOWN = ASSERTIONS | ANNOTATIONS | frozenset(CHECKED_AFTER)
+_SPELLING = {word.lower(): word for word in (*ASSERTIONS, *CHECKED_AFTER) if len(word) > 3}
 
 
 @dataclass(frozen=True)
@@ -48,8 +45,9 @@ def explain(schema: JsonSchema | bool) -> Explanation:
         document, checked = lower(read_schema(schema))
     except SchemaKeywordError as error:
         return Explanation(refused=[Note(error.pointer, error.keyword, error.reason)])
-    result = Explanation(checked=[*checked, *unknown_keywords(document)])
-    result.refused.extend(Note(e.pointer, e.keyword, e.reason) for e in misspelt_keywords(document))
+    misspelt, unknown = strange_keywords(document)
+    result = Explanation(checked=[*checked, *unknown])
+    result.refused.extend(Note(e.pointer, e.keyword, e.reason) for e in misspelt)
     if message := refusal(json_grammar(document.schema())):
         unions = overlapping(document)
         if unions and not (message := refusal(json_grammar(document.schema(), coerce_one_of=True))):
@@ -65,30 +63,20 @@ def explain(schema: JsonSchema | bool) -> Explanation:
     return result
 
 
-def misspelt_keywords(document: Document) -> list[SchemaKeywordError]:
-    """Unknown keywords that look like a real one: without an error they would silently have no effect."""
-    errors = []
+def strange_keywords(document: Document) -> tuple[list[SchemaKeywordError], list[Note]]:
+    """Unknown keywords: those that look like a real one (without an error they would silently have no effect), and the
+    others."""
+    errors, notes = [], []
     for place, keyword, _ in _keywords(document):
-        if keyword in ASSERTIONS or keyword in ANNOTATIONS or keyword in CHECKED_AFTER:
+        if keyword in _KNOWN:
             continue
         if meant := _meant(keyword):
-            errors.append(
-                keyword_error(
-                    pointer_of(place),
-                    keyword,
-                    f"unknown keyword; did you mean {meant!r}?",
-                    f"Write {meant!r}, or give a note of your own an x- prefix.",
-                )
-            )
-    return errors
-
-
-def unknown_keywords(document: Document) -> list[Note]:
-    return [
-        Note(pointer_of(place), keyword, f"unknown keyword: {IDLE}")
-        for place, keyword, _ in _keywords(document)
-        if keyword not in ASSERTIONS | ANNOTATIONS and keyword not in CHECKED_AFTER and not _meant(keyword)
-    ]
+            reason = f"unknown keyword; did you mean {meant!r}?"
+            hint = f"Write {meant!r}, or give a note of your own an x- prefix."
+            errors.append(keyword_error(pointer_of(place), keyword, reason, hint))
+        else:
+            notes.append(Note(pointer_of(place), keyword, f"unknown keyword: {IDLE}"))
+    return errors, notes
 
 
 def _keywords(document: Document) -> list[tuple[tuple[str, ...], str, Any]]:
@@ -101,11 +89,11 @@ def _keywords(document: Document) -> list[tuple[tuple[str, ...], str, Any]]:
     ]
 
 
+@lru_cache(maxsize=4096)
 def _meant(keyword: str) -> str | None:
     if not keyword[:1].isalpha() or keyword.startswith("x-"):
         return None  # the ways in which people mark a keyword of their own
-    known = {word.lower(): word for word in (*ASSERTIONS, *CHECKED_AFTER) if len(word) > 3}
-    close = difflib.get_close_matches(keyword.lower(), known, n=1, cutoff=0.86)
+    close = difflib.get_close_matches(keyword.lower(), _SPELLING, n=1, cutoff=0.86)
     if close and abs(len(close[0]) - len(keyword)) > 1:
         return None  # "multiple" is a word of its own, not a slip of "multipleOf"
-    return known[close[0]] if close else None
+    return _SPELLING[close[0]] if close else None

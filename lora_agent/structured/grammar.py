@@ -95,18 +95,16 @@ class Grammar:
 
 def json_grammar(schema: JsonSchema, *, coerce_one_of: bool = False, lenient: bool = False) -> str:
     """llguidance's form of a schema, for text that is spelled like `types.compact_json`."""
-    from llguidance import LLMatcher
-
-    return LLMatcher.grammar_from_json_schema(
-        json.dumps(schema, ensure_ascii=False),
-        overrides={
-            "whitespace_flexible": False,
-            "item_separator": ",",
-            "key_separator": ":",
-            "coerce_one_of": coerce_one_of,
-            "lenient": lenient,
-        },
-    )
+    options = {
+        "whitespace_flexible": False,
+        "item_separator": ",",
+        "key_separator": ":",
+        "coerce_one_of": coerce_one_of,
+        "lenient": lenient,
+    }
+    # What LLMatcher.grammar_from_json_schema makes, without reading the text and writing it once more.
+    named = {"name": "json_schema", "json_schema": {**schema, "x-guidance": options}}
+    return json.dumps({"grammars": [named]}, ensure_ascii=False)
 
 
 def refusal(grammar: str) -> str:

@@ -20,6 +20,12 @@ ANNOTATIONS = frozenset(
     "contentMediaType contentSchema discriminator nullable example".split()
 )
 """Keywords that say nothing about which values fit."""
+ASSERTIONS = frozenset(
+    "type enum const anyOf allOf oneOf $ref properties required additionalProperties patternProperties "
+    "minProperties maxProperties items prefixItems minItems maxItems minLength maxLength pattern format "
+    "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf".split()
+)
+"""Keywords that the grammar enforces."""
 DEFINITIONS = frozenset(("$defs", "definitions"))
 
 Place = tuple[str, ...]
@@ -33,16 +39,33 @@ def is_schema(value: Any) -> bool:
     return isinstance(value, (dict, bool))
 
 
-def children(node: dict[str, Any], *, definitions: bool = False) -> Iterator[tuple[Place, Any]]:
+_KIND = {
+    **dict.fromkeys(SINGLE, "single"),
+    **dict.fromkeys(LISTS, "list"),
+    **dict.fromkeys(MAPS, "map"),
+    **dict.fromkeys(DEFINITIONS, "definitions"),
+    "items": "single or list",
+}
+
+
+def children(node: dict[str, Any], *, definitions: bool = False) -> list[tuple[Place, Any]]:
     """Every direct subschema with its place relative to `node`."""
+    found: list[tuple[Place, Any]] = []
     for keyword, value in node.items():
-        if keyword in MAPS or (definitions and keyword in DEFINITIONS):
+        kind = _KIND.get(keyword)
+        if kind is None or (kind == "definitions" and not definitions):
+            continue
+        if kind in ("map", "definitions"):
             if isinstance(value, dict):
-                yield from (((keyword, name), child) for name, child in value.items() if is_schema(child))
-        elif keyword in SINGLE and is_schema(value):
-            yield (keyword,), value
-        elif keyword in LISTS and isinstance(value, list):
-            yield from (((keyword, str(i)), child) for i, child in enumerate(value) if is_schema(child))
+                found += [((keyword, name), child) for name, child in value.items() if isinstance(child, (dict, bool))]
+        elif isinstance(value, list):
+            if kind != "single":
+                found += [
+                    ((keyword, str(i)), child) for i, child in enumerate(value) if isinstance(child, (dict, bool))
+                ]
+        elif kind != "list" and isinstance(value, (dict, bool)):
+            found.append(((keyword,), value))
+    return found
 
 
 def replace_children(node: dict[str, Any], change: Callable[[Any, Place], Any]) -> dict[str, Any]:
