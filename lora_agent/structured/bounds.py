@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from lora_agent.structured.closing import close_objects
 from lora_agent.structured.composition import ELSEWHERE, UNIONS, Context, rewrite
 from lora_agent.structured.document import Document
-from lora_agent.structured.lower import lower
+from lora_agent.structured.lower import MAX_COUNTED, lower
 from lora_agent.structured.recursion import unroll
 from lora_agent.structured.walk import ANNOTATIONS, DEFINITIONS, LISTS, MAPS, Place, pointer_of
 from lora_agent.types import JsonSchema
@@ -76,7 +76,7 @@ def bound_document(document: Document, budget_tokens: int) -> tuple[Document, li
         bounds.setdefault((pointer, keyword), Bound(pointer, keyword, value))
 
     document = close_objects(document, record)
-    document, _ = lower(document)
+    document, _ = lower(document, later_formats=True)
     origin = document.origin
     document, depths = unroll(document)
     for name, depth in depths.items():
@@ -151,7 +151,8 @@ class _Bounder:
         types = self._types(node)
         whole = not context.part and not context.composite
         if "string" in types and node.get("format") not in _SHORT_FORMATS:
-            self._cap(node, "maxLength", "minLength", self.limits.string)
+            most = min(self.limits.string, MAX_COUNTED) if "pattern" in node else self.limits.string
+            self._cap(node, "maxLength", "minLength", most)
         if "number" in types or "integer" in types:
             self._bound_number(node, types)
         if "array" in types:

@@ -77,6 +77,8 @@ def read_schema(schema: Any) -> Document:
     _check_size(schema)
     draft = draft_of(schema)
     document = read_document(schema, old_refs=issubclass(draft, _OLD_REFS))
+    if draft in _OLD_REFS:
+        document.formats = frozenset(draft.FORMAT_CHECKER.checkers)
     _check_finite(document)
     return document
 

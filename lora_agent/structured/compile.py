@@ -26,6 +26,7 @@ from lora_agent.structured.locate import locate, overlapping
 from lora_agent.structured.lower import lower
 from lora_agent.structured.share import share
 from lora_agent.structured.vocabulary import Vocabulary
+from lora_agent.structured.widen import MAX_WIDENED, widen
 from lora_agent.types import JsonSchema, compact_json
 
 CACHE_SIZE = 256
@@ -111,16 +112,21 @@ def _compile(
     if misspelt and not lenient:
         raise misspelt[0]
     notes += [*(Note(error.pointer, error.keyword, error.reason) for error in misspelt), *unknown]
-    refused = (document, "")  # the last attempt is without bounds: what it refuses is the schema's own fault
-    for candidate, bounds, extra, options in _attempts(source, document, budget):
-        text = json_grammar(share(candidate).schema(), **options)
-        matcher = matcher_of(text, vocabulary)
-        if not matcher.is_error():
-            return Grammar(
-                digest, "strict", vocabulary, matcher, schema, candidate.schema(),
-                tuple(bounds), (*notes, *extra),
-            )  # fmt: skip
-        refused = (candidate, matcher.get_error())
+    for _ in range(MAX_WIDENED + 1):
+        refused = (document, "")  # the last attempt is without bounds: what it refuses is the schema's own fault
+        for candidate, bounds, extra, options in _attempts(source, document, budget):
+            matcher = matcher_of(json_grammar(share(candidate).schema(), **options), vocabulary)
+            if not matcher.is_error():
+                return Grammar(
+                    digest, "strict", vocabulary, matcher, schema, candidate.schema(),
+                    tuple(bounds), (*notes, *extra),
+                )  # fmt: skip
+            refused = (candidate, matcher.get_error())
+        wider, let_through = widen(source, refused[1])
+        if not let_through:
+            break
+        source, notes = wider, [*notes, *let_through]
+        document, _ = lower(source)
     fault = locate(*refused)
     if not lenient:
         raise fault

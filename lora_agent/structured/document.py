@@ -26,6 +26,8 @@ class Document:
     defs: dict[str, Any] = field(default_factory=dict)
     origin: dict[str, Place] = field(default_factory=dict)
     """Where each definition stood in the schema that was read."""
+    formats: frozenset[str] | None = None
+    """The formats that the schema's draft checks; None: all that are known."""
 
     def schema(self) -> JsonSchema:
         root = dict(self.root) if isinstance(self.root, dict) else ({} if self.root else {"not": {}})
@@ -44,7 +46,7 @@ class Document:
 
     def copy_with(self, parts: dict[str | None, Any]) -> Document:
         defs = {name: parts[name] for name in self.defs}
-        return Document(parts[None], defs, dict(self.origin))
+        return Document(parts[None], defs, dict(self.origin), self.formats)
 
 
 def references(node: Any) -> set[str]:

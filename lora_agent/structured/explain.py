@@ -18,6 +18,7 @@ from lora_agent.structured.grammar import json_grammar, refusal
 from lora_agent.structured.locate import locate, overlapping
 from lora_agent.structured.lower import CHECKED_AFTER, lower
 from lora_agent.structured.walk import ANNOTATIONS, ASSERTIONS, descend, pointer_of
+from lora_agent.structured.widen import MAX_WIDENED, widen
 from lora_agent.types import JsonSchema
 
 _KNOWN = ASSERTIONS | ANNOTATIONS | frozenset(CHECKED_AFTER)
@@ -42,19 +43,27 @@ class Explanation:
 
 def explain(schema: JsonSchema | bool) -> Explanation:
     try:
-        document, checked = lower(read_schema(schema))
+        source = read_schema(schema)
+        document, checked = lower(source)
     except SchemaKeywordError as error:
         return Explanation(refused=[Note(error.pointer, error.keyword, error.reason)])
     misspelt, unknown = strange_keywords(document)
     result = Explanation(checked=[*checked, *unknown])
     result.refused.extend(Note(e.pointer, e.keyword, e.reason) for e in misspelt)
-    if message := refusal(json_grammar(document.schema())):
-        unions = overlapping(document)
-        if unions and not (message := refusal(json_grammar(document.schema(), coerce_one_of=True))):
+    for _ in range(MAX_WIDENED + 1):
+        unions, message = [], refusal(json_grammar(document.schema()))
+        if message and (unions := overlapping(document)):
+            message = refusal(json_grammar(document.schema(), coerce_one_of=True))
+        if not message:
             result.checked.extend(unions)
-        else:
+            break
+        source, let_through = widen(source, message)
+        if not let_through:
             fault = locate(document, message)
             result.refused.append(Note(fault.pointer, fault.keyword, fault.reason))
+            break
+        result.checked.extend(let_through)
+        document, _ = lower(source)
     taken = {(note.pointer, note.keyword) for note in (*result.checked, *result.refused)}
     for place, keyword, _ in _keywords(document):
         pointer = pointer_of(place)

@@ -13,6 +13,7 @@ import jsonschema
 
 from lora_agent.structured.document import Document
 from lora_agent.structured.faults import IDLE, Note
+from lora_agent.structured.patterns import without_lookaround
 from lora_agent.structured.walk import ANNOTATIONS, Place, pointer_of, replace_children
 
 CHECKED_AFTER: dict[str, str] = {
@@ -30,18 +31,25 @@ CHECKED_AFTER: dict[str, str] = {
     "unevaluatedProperties": "what other branches evaluated is not known to the grammar",
     "unevaluatedItems": "what other branches evaluated is not known to the grammar",
 }
+MAX_COUNTED = 400
+"""llguidance gives up on a pattern with length limits of a thousand, in the middle of a decode."""
 _TRUE_IS_NOTHING = frozenset("propertyNames unevaluatedProperties unevaluatedItems".split())
-FORMATS = frozenset("date-time time date duration email hostname ipv4 ipv6 uuid uri unknown".split())
+FORMATS = frozenset("date-time time date duration email hostname ipv4 ipv6 uuid uri".split())
 """String formats that llguidance turns into a grammar."""
 
 
-def lower(document: Document) -> tuple[Document, list[Note]]:
+def lower(document: Document, *, later_formats: bool = False) -> tuple[Document, list[Note]]:
+    """`later_formats`: enforce the formats that the schema's own draft does not check ("uuid" in draft 7). A generated
+    value should have them, though a value without is valid."""
+    formats = FORMATS if later_formats or document.formats is None else FORMATS & document.formats
     notes: list[Note] = []
-    parts: dict[str | None, Any] = {name: _lower(node, place, notes) for name, place, node in document.parts()}
+    parts: dict[str | None, Any] = {}
+    for name, place, node in document.parts():
+        parts[name] = _lower(node, place, notes, formats)
     return document.copy_with(parts), notes
 
 
-def _lower(node: Any, place: Place, notes: list[Note]) -> Any:
+def _lower(node: Any, place: Place, notes: list[Note], formats: frozenset[str]) -> Any:
     if not isinstance(node, dict):
         return node
     pointer = pointer_of(place)
@@ -52,10 +60,11 @@ def _lower(node: Any, place: Place, notes: list[Note]) -> Any:
             continue
         if _has_effect(keyword, value, node):
             notes.append(Note(pointer, keyword, CHECKED_AFTER[keyword]))
-    if isinstance(node.get("format"), str) and node["format"] not in FORMATS:
+    if isinstance(node.get("format"), str) and node["format"] not in formats:
         notes.append(Note(pointer, "format", _format_reason(out.pop("format"))))
+    _lower_pattern(out, pointer, notes)
     _lower_counts(out, pointer, notes)
-    return replace_children(out, lambda child, relative: _lower(child, place + relative, notes))
+    return replace_children(out, lambda child, relative: _lower(child, place + relative, notes, formats))
 
 
 def _has_effect(keyword: str, value: Any, node: dict[str, Any]) -> bool:
@@ -69,9 +78,27 @@ def _has_effect(keyword: str, value: Any, node: dict[str, Any]) -> bool:
 
 
 def _format_reason(name: str) -> str:
+    if name in FORMATS:
+        return f"format {name!r} is of a later draft than the schema: an annotation, {IDLE}"
     if name in jsonschema.Draft202012Validator.FORMAT_CHECKER.checkers:
         return f"format {name!r} has no grammar; the value is checked after"
     return f"format {name!r} is not known: an annotation, {IDLE}"
+
+
+def _lower_pattern(out: dict[str, Any], pointer: str, notes: list[Note]) -> None:
+    """A pattern with look-around is let through without it: what remains accepts more."""
+    pattern = out.get("pattern")
+    if not isinstance(pattern, str):
+        return
+    if "(?" in pattern and (wider := without_lookaround(pattern)) != pattern:
+        notes.append(Note(pointer, "pattern", "look-around is not part of the grammar"))
+        out.pop("pattern")
+        if wider is not None:
+            out["pattern"] = wider
+    for keyword in ("minLength", "maxLength"):
+        if out.get(keyword, 0) > MAX_COUNTED:
+            del out[keyword]
+            notes.append(Note(pointer, keyword, f"beside a pattern more than {MAX_COUNTED} characters are not counted"))
 
 
 def _lower_counts(out: dict[str, Any], pointer: str, notes: list[Note]) -> None:

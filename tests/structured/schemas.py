@@ -123,12 +123,22 @@ LOWERED: dict[str, tuple[Any, str]] = {
     ),
 }
 
-REFUSED: dict[str, tuple[Any, str, str]] = {
-    "look-around": (
-        {"properties": {"a": {"type": "string", "pattern": "^(?=a)b"}}},
-        "/properties/a",
-        "pattern",
+# Refused by llguidance, and let through with a note.
+WIDENED: dict[str, tuple[Any, str]] = {
+    "look-around": ({"type": "string", "pattern": "^(?!x)[a-z]{1,3}$"}, "pattern"),
+    "back-reference": ({"type": "string", "pattern": r"^(a|b)\1$"}, "pattern"),
+    "long pattern": ({"type": "string", "pattern": r"^(\\S+\\s)*\\S+$", "maxLength": 5000}, "maxLength"),
+    "overlapping keys": (
+        {"type": "object", "patternProperties": {"^a": {"type": "integer"}, "b$": {"type": "null"}}},
+        "patternProperties",
     ),
+    "look-around in keys": (
+        {"type": "object", "patternProperties": {"^(?!x)": {"type": "integer"}}, "additionalProperties": False},
+        "patternProperties",
+    ),
+}
+
+REFUSED: dict[str, tuple[Any, str, str]] = {
     "misspelt": (
         {"type": "object", "properties": {"a": {"type": "string", "maxLenght": 3}}},
         "/properties/a",

@@ -20,7 +20,7 @@ from lora_agent.structured import (
 )
 from lora_agent.structured.faults import SchemaKeywordError
 from lora_agent.types import compact_json
-from tests.structured.schemas import ALL_OF, LOWERED, REFUSED, TREE, WALKED
+from tests.structured.schemas import ALL_OF, LOWERED, REFUSED, TREE, WALKED, WIDENED
 
 
 def accepts(grammar: Grammar, text: str) -> bool:
@@ -100,9 +100,9 @@ def test_bounds_never_contradict_the_schema(vocabulary: Vocabulary) -> None:
     assert grammar.checked
 
 
-@pytest.mark.parametrize("name", LOWERED)
+@pytest.mark.parametrize("name", [*LOWERED, *WIDENED])
 def test_lowered_keywords_are_recorded_and_checked_after(name: str, vocabulary: Vocabulary) -> None:
-    schema, keyword = LOWERED[name]
+    schema, keyword = {**LOWERED, **WIDENED}[name]
     grammar = compile_schema(schema, vocabulary)
     assert grammar.tier == "strict"
     assert keyword in {note.keyword for note in grammar.checked}
@@ -148,12 +148,12 @@ def test_lenient_drops_what_cannot_be_enforced_and_says_so(vocabulary: Vocabular
     assert grammar.checked[0].keyword == "maxLenght"
     schema = {
         "type": "object",
-        "properties": {"a": {"type": "string", "pattern": "^(?=a)b"}},
+        "properties": {"a": {"type": "string", "minLength": 5, "maxLength": 2}},
         "required": ["a"],
     }
     grammar = compile_schema(schema, vocabulary, lenient=True)
     assert grammar.tier == "generic"
-    assert any(note.keyword == "pattern" for note in grammar.checked)
+    assert any(note.keyword == "minLength" for note in grammar.checked)
     assert accepts(grammar, '{"a":"b"}')
     assert not accepts(grammar, "[]")
     assert not grammar.validate('{"a":"b"}').valid
@@ -221,9 +221,37 @@ def test_choice_and_regex(vocabulary: Vocabulary) -> None:
         compile_regex("(?=a)b", vocabulary)
 
 
+def test_what_is_let_through_loses_no_value(vocabulary: Vocabulary) -> None:
+    cases: dict[str, tuple[list[str], list[str]]] = {
+        "look-around": (['"abc"', '"xab"'], ['"abcd"', '"1"']),
+        "overlapping keys": (['{"a1":3,"xb":null,"c":[]}', '{"ab":3}'], []),
+        "look-around in keys": (['{"a":3}', '{"x":3}'], ['{"a":null}']),
+    }
+    for name, (inside, outside) in cases.items():
+        grammar = compile_schema(WIDENED[name][0], vocabulary, budget_tokens=None)
+        assert all(accepts(grammar, text) for text in inside), name
+        assert not any(accepts(grammar, text) for text in outside), name
+    assert not compile_schema(WIDENED["look-around"][0], vocabulary).validate('"xab"').valid
+
+
+def test_a_format_of_a_later_draft_is_written_but_not_demanded(vocabulary: Vocabulary) -> None:
+    schema = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "string", "format": "uuid"}
+    assert not accepts(compile_schema(schema, vocabulary), '"x"')
+    exact = compile_schema(schema, vocabulary, budget_tokens=None)
+    assert accepts(exact, '"x"')
+    assert exact.exact
+    assert exact.validate('"x"').valid
+
+
 @pytest.mark.parametrize(
     "schema",
-    [*WALKED.values(), *(s for s, _ in LOWERED.values()), *(s for s, _, _ in REFUSED.values()), True],
+    [
+        *WALKED.values(),
+        *(s for s, _ in WIDENED.values()),
+        *(s for s, _ in LOWERED.values()),
+        *(s for s, _, _ in REFUSED.values()),
+        True,
+    ],
 )
 def test_explain_and_compile_agree(schema: Any, vocabulary: Vocabulary) -> None:
     explanation = explain(schema)
