@@ -34,7 +34,9 @@ LoraAgentError
 │   └── FingerprintError        the loaded adapter does not act as it did when it was built
 ├── EngineError             the engine could not do the work
 │   ├── DeadlineError
-│   └── CancelledError
+│   ├── CancelledError
+│   ├── ServerUnreachableError  no replica of a remote engine could do it, after all retries
+│   └── ServerRefusedError      a server understood the request and said no
 └── ModelOutputError        raised only where the API promises a value: the model's output stayed invalid
     └── TruncatedOutputError    it ended by length
 """
@@ -172,6 +174,12 @@ class DeadlineError(EngineError): ...
 
 
 class CancelledError(EngineError): ...
+
+
+class ServerUnreachableError(EngineError): ...
+
+
+class ServerRefusedError(EngineError): ...
 
 
 class ModelOutputError(LoraAgentError): ...

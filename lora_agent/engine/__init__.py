@@ -1,4 +1,4 @@
-"""Engines: where the base lives. `Engine.load` puts it into this process."""
+"""Engines: where the base lives. `Engine.load` puts it into this process, `Engine.connect` uses one on a server."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from lora_agent.engine.protocol import EngineProtocol, Session
 
 if TYPE_CHECKING:
     from lora_agent.engine.local.engine import LocalEngine
+    from lora_agent.engine.remote.engine import RemoteEngine
 
 
 class Engine:
@@ -24,6 +25,13 @@ class Engine:
         from lora_agent.engine.local.engine import LocalEngine
 
         return LocalEngine.load(base, **options)
+
+    @staticmethod
+    def connect(url: str, **options: Any) -> RemoteEngine:
+        """vLLM servers; see lora_agent.engine.remote.engine.RemoteEngine.connect for the options."""
+        from lora_agent.engine.remote.engine import RemoteEngine
+
+        return RemoteEngine.connect(url, **options)
 
 
 __all__ = ["Engine", "EngineProtocol", "Session"]

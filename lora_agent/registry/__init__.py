@@ -17,8 +17,9 @@ from lora_agent.registry.manifest import (
     GateRecord,
     Manifest,
     Platt,
+    VariantRecord,
 )
-from lora_agent.registry.package import AdapterPackage, BaseIdentity, read_package
+from lora_agent.registry.package import AdapterPackage, BaseIdentity, plain_lora, read_package
 from lora_agent.registry.peft_config import PeftConfig, read_peft_config
 from lora_agent.registry.registry import Registry, shipped_folder
 from lora_agent.registry.spec import AdapterSpec, PromptSpec, ScoreSpec
@@ -41,12 +42,14 @@ __all__ = [
     "PromptSpec",
     "Registry",
     "ScoreSpec",
+    "VariantRecord",
     "check_base",
     "check_fingerprint",
     "check_gate",
     "install",
     "installed_versions",
     "package_digest",
+    "plain_lora",
     "read_package",
     "read_peft_config",
     "read_tensors",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, FiniteFloat, model_validator
 
@@ -99,6 +99,15 @@ class Fingerprint(Boundary):
         return self
 
 
+class VariantRecord(Boundary):
+    """The same adapter trained for another way of serving; its PEFT files lie in `variants/NAME/`. Contract and prompt
+    are the package's, what was measured is its own."""
+
+    gate: GateRecord
+    calibration: Calibration = Field(default_factory=Calibration)
+    fingerprint: Fingerprint
+
+
 class Manifest(Boundary):
     """Everything that a loader checks before it trusts a package."""
 
@@ -112,6 +121,8 @@ class Manifest(Boundary):
     gate: GateRecord
     calibration: Calibration = Field(default_factory=Calibration)
     fingerprint: Fingerprint
+    variants: dict[Literal["lora"], VariantRecord] = Field(default_factory=dict)
+    """"lora": a plain LoRA of an activated one, for servers that apply an adapter to the whole prompt."""
     created: datetime
     """The only field that is not part of the package's digest."""
 

@@ -7,12 +7,12 @@ not know the base (`checks` compares with it).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lora_agent.errors import PackageDigestError, PackageFormatError, PickleWeightsError, UnsupportedAdapterError
 from lora_agent.registry.contract import check_card, read_schema
-from lora_agent.registry.digest import package_digest, sha256_file
+from lora_agent.registry.digest import package_digest, sha256_file, sha256_text
 from lora_agent.registry.manifest import MANIFEST_FILE, Manifest, read_manifest
 from lora_agent.registry.paths import package_files, safe_path
 from lora_agent.registry.peft_config import CONFIG_FILE, read_peft_config
@@ -21,6 +21,7 @@ from lora_agent.registry.spec import SPEC_FILE, AdapterSpec, read_spec
 from lora_agent.types import JsonSchema
 
 WEIGHTS_FILE = "adapter_model.safetensors"
+VARIANTS_FOLDER = "variants"
 PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"})
 REBUILD = "Fetch the package again, or build it again with `lora-agent train RECIPE.yaml --out DIR`."
 
@@ -38,7 +39,8 @@ class BaseIdentity:
 
 @dataclass(frozen=True)
 class AdapterPackage:
-    """A verified package. `digest` is its content hash, the same wherever it lies."""
+    """A verified package, or its view as one of its variants. `digest` is its content hash, the same wherever it
+    lies; a variant's is another than that of the package."""
 
     folder: Path
     spec: AdapterSpec
@@ -46,6 +48,16 @@ class AdapterPackage:
     input_schema: JsonSchema
     output_schema: JsonSchema
     digest: str
+    weights: str = ""
+    """Where in the folder the PEFT files lie: "" or "variants/lora"."""
+
+    @property
+    def weights_folder(self) -> Path:
+        return self.folder / self.weights
+
+    def file_name(self, name: str) -> str:
+        """A PEFT file as the manifest lists it."""
+        return f"{self.weights}/{name}" if self.weights else name
 
     @property
     def name(self) -> str:
@@ -58,6 +70,28 @@ class AdapterPackage:
     @property
     def description(self) -> str:
         return self.spec.description
+
+
+def plain_lora(package: AdapterPackage) -> AdapterPackage:
+    """The package as servers can run it that apply an adapter to the whole prompt: itself if it is a plain LoRA, else
+    its variant. Raises UnsupportedAdapterError for an activated LoRA without one."""
+    if package.spec.kind == "lora":
+        return package
+    record = package.manifest.variants.get("lora")
+    if record is None:
+        raise UnsupportedAdapterError(
+            f"the adapter {package.name!r} {package.version} is an activated LoRA: it must not touch the tokens before "
+            "its invocation, and this server applies adapters to the whole prompt",
+            hint="Build it with `variants: [alora, lora]` in its recipe, or run it in process (Engine.load).",
+        )
+    shown = {"gate": record.gate, "calibration": record.calibration, "fingerprint": record.fingerprint}
+    return replace(
+        package,
+        spec=package.spec.model_copy(update={"kind": "lora"}),
+        manifest=package.manifest.model_copy(update={**shown, "variants": {}}),
+        digest=sha256_text(f"{package.digest} lora"),
+        weights=f"{VARIANTS_FOLDER}/lora",
+    )
 
 
 def read_package(folder: str | Path) -> AdapterPackage:
@@ -80,7 +114,9 @@ def read_package(folder: str | Path) -> AdapterPackage:
     input_schema = read_schema(folder / spec.input_schema)
     output_schema = read_schema(folder / spec.output_schema)
     check_card(spec, input_schema, output_schema, folder)
-    _check_kind(spec, folder)
+    _check_kind(spec.kind, folder)
+    for name in manifest.variants:
+        _check_kind(name, folder / VARIANTS_FOLDER / name)
     return AdapterPackage(folder, spec, manifest, input_schema, output_schema, package_digest(raw))
 
 
@@ -110,7 +146,8 @@ def _refuse_pickles(files: Mapping[str, Path], folder: Path) -> None:
 
 
 def _check_required(spec: AdapterSpec, manifest: Manifest, folder: Path) -> None:
-    for name in (SPEC_FILE, spec.input_schema, spec.output_schema, CONFIG_FILE, WEIGHTS_FILE):
+    variants = [f"{VARIANTS_FOLDER}/{v}/{file}" for v in manifest.variants for file in (CONFIG_FILE, WEIGHTS_FILE)]
+    for name in (SPEC_FILE, spec.input_schema, spec.output_schema, CONFIG_FILE, WEIGHTS_FILE, *variants):
         if name not in manifest.files:
             raise PackageFormatError(
                 f"{str(folder / MANIFEST_FILE)!r} does not list {name!r}, which every package has",
@@ -139,11 +176,11 @@ def _check_digests(files: Mapping[str, Path], manifest: Manifest, folder: Path) 
             )
 
 
-def _check_kind(spec: AdapterSpec, folder: Path) -> None:
+def _check_kind(kind: str, folder: Path) -> None:
     tokens = read_peft_config(folder).alora_invocation_tokens
-    if (spec.kind == "alora") != bool(tokens):
+    if (kind == "alora") != bool(tokens):
         raise PackageFormatError(
-            f"{str(folder / SPEC_FILE)!r} says kind {spec.kind!r}, but {CONFIG_FILE} has "
+            f"the package says kind {kind!r}, but {str(folder / CONFIG_FILE)!r} has "
             f"alora_invocation_tokens = {tokens!r}",
             hint="kind: alora is for adapters trained with invocation tokens, kind: lora for all others.",
         )

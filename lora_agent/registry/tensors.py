@@ -42,8 +42,8 @@ def read_tensors(package: AdapterPackage, expected: Mapping[str, tuple[int, ...]
     `expected`: (out, in) of every linear module of the base by its path. Raises UnsupportedAdapterError,
     MissingTensorError, ExtraTensorError, PackageDigestError, PackageFormatError, FingerprintError.
     """
-    config = read_peft_config(package.folder)
-    config.refuse_unserved(package.folder)
+    config = read_peft_config(package.weights_folder)
+    config.refuse_unserved(package.weights_folder)
     found = _by_module(_load(package))
     _check_modules(found, config, expected, package.name)
     tensors: dict[str, LoraTensors] = {}
@@ -59,9 +59,10 @@ def _load(package: AdapterPackage) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    path = package.folder / WEIGHTS_FILE
+    path = package.weights_folder / WEIGHTS_FILE
     data = path.read_bytes()
-    if sha256_bytes(data) != package.manifest.files[WEIGHTS_FILE]:  # these very bytes, not those read earlier
+    expected = package.manifest.files[package.file_name(WEIGHTS_FILE)]
+    if sha256_bytes(data) != expected:  # these very bytes, not those read earlier
         raise PackageDigestError(f"{str(path)!r} has changed since the package was verified", hint=REBUILD)
     try:
         return load(data)

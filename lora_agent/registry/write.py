@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lora_agent.errors import PackageFormatError
 from lora_agent.registry.digest import sha256_file
 from lora_agent.registry.manifest import MANIFEST_FILE, Manifest
-from lora_agent.registry.package import WEIGHTS_FILE, AdapterPackage, read_package
+from lora_agent.registry.package import VARIANTS_FOLDER, WEIGHTS_FILE, AdapterPackage, read_package
 from lora_agent.registry.paths import package_files, safe_path
 from lora_agent.registry.peft_config import CONFIG_FILE
 from lora_agent.registry.reading import read_json
@@ -33,36 +34,42 @@ def write_package(
     output_schema: JsonSchema,
     readme: str,
     sources: str,
+    variants: Mapping[str, str | Path] | None = None,
     overwrite: bool = False,
 ) -> AdapterPackage:
-    """`weights`: the folder that PEFT's `save_pretrained` wrote. `manifest.files` is filled in here.
+    """`weights`: the folder that PEFT's `save_pretrained` wrote; `variants`: such folders by the variant's name, each
+    with its record in `manifest.variants`. `manifest.files` is filled in here.
 
     Raises ConfigError if `folder` exists (unless `overwrite`), the AdapterError family for a package that
     would not load, CacheError if the disk refuses.
     """
-    target, weights = Path(folder), Path(weights)
-    if not (weights / WEIGHTS_FILE).is_file():
-        raise PackageFormatError(
-            f"{str(weights)!r} has no {WEIGHTS_FILE}",
-            hint="Save the adapter there with save_pretrained(..., safe_serialization=True).",
-        )
+    target = Path(folder)
+    sources_of = {"": Path(weights)} | {f"{VARIANTS_FOLDER}/{n}/": Path(p) for n, p in (variants or {}).items()}
+    for source in sources_of.values():
+        if not (source / WEIGHTS_FILE).is_file():
+            raise PackageFormatError(
+                f"{str(source)!r} has no {WEIGHTS_FILE}",
+                hint="Save the adapter there with save_pretrained(..., safe_serialization=True).",
+            )
     texts = {
         SPEC_FILE: spec_text(spec),
         spec.input_schema: _pretty(input_schema),
         spec.output_schema: _pretty(output_schema),
-        CONFIG_FILE: _pretty(_portable_config(weights, manifest.base.id)),
         "README.md": readme,
         "sources.yaml": sources,
     }
+    for place, source in sources_of.items():
+        texts[place + CONFIG_FILE] = _pretty(_portable_config(source, manifest.base.id))
     with staged(target, overwrite=overwrite) as staging:
         for name, text in texts.items():
             path = safe_path(staging, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="\n")  # the same bytes on every system
-        copy_file(weights / WEIGHTS_FILE, staging / WEIGHTS_FILE)
+        for place, source in sources_of.items():
+            copy_file(source / WEIGHTS_FILE, staging / place / WEIGHTS_FILE)
         digests = {name: sha256_file(path) for name, path in package_files(staging).items()}
         complete = manifest.model_copy(update={"files": digests})
-        text = _pretty(complete.model_dump(mode="json"))
+        text = _pretty(complete.model_dump(mode="json", exclude=None if complete.variants else {"variants"}))
         (staging / MANIFEST_FILE).write_text(text, encoding="utf-8", newline="\n")
         package = read_package(staging)
     return dataclasses.replace(package, folder=target)

@@ -13,12 +13,11 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from lora_agent.errors import UnknownAdapterError
+from lora_agent.routing.choice import BASE_CARD
 from lora_agent.routing.decode import decode_choice
 from lora_agent.routing.head import ABSTAIN, BASE, Head, softmax
 from lora_agent.routing.prototypes import Card, Prototypes
 from lora_agent.types import Route
-
-BASE_CARD = Card(BASE, "Small talk, opinions, jokes, creative writing, anything that no other one is for.")
 
 
 class Router(Protocol):

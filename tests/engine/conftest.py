@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +23,7 @@ from lora_agent.registry import (
     Manifest,
     PromptSpec,
     Registry,
+    VariantRecord,
     read_tensors,
     write_package,
 )
@@ -64,10 +67,19 @@ def peft_model(base_dir: Path, base: BaseModel, name: str) -> Any:
 
 
 def package_adapter(
-    base_dir: Path, base: BaseModel, name: str, folder: Path, *, output: dict[str, Any] = OUTPUT, **spec: Any
+    base_dir: Path,
+    base: BaseModel,
+    name: str,
+    folder: Path,
+    *,
+    output: dict[str, Any] = OUTPUT,
+    variant: bool = False,
+    **spec: Any,
 ) -> Path:
-    """Save PEFT's adapter and wrap it as a package with its true fingerprint."""
+    """Save PEFT's adapter and wrap it as a package with its true fingerprint. `variant`: an activated LoRA comes with
+    the same weights as a plain one."""
     peft_model(base_dir, base, name).save_pretrained(folder / "weights")
+    variants = {"lora": _as_plain(folder / "weights", folder / "plain")} if variant else {}
     is_alora = name.startswith("alora")
     card = AdapterSpec(
         name=name,
@@ -84,6 +96,7 @@ def package_adapter(
             base=BaseRecord(**vars(base.identity)),
             gate=GateRecord(passed=True),
             fingerprint=fingerprint,
+            variants={"lora": VariantRecord(gate=GateRecord(passed=True), fingerprint=fingerprint)} if variant else {},
             created=datetime(2026, 1, 1, tzinfo=UTC),
         )
         return write_package(
@@ -95,10 +108,13 @@ def package_adapter(
             output_schema=output,
             readme="",
             sources="[]",
+            variants=variants,
             overwrite=True,
         )
 
-    canary: dict[str, Any] = {"canary": [1, 40, 41, 42, 43], "positions": [2, 3], "targets": [50, 60]}
+    # Targets need not stand in the canary, but those of `lora-agent train` do.
+    canary: dict[str, Any] = {"canary": [1, 40, 41, 42, 43], "positions": [2, 3]}
+    canary["targets"] = [50, 60] if variant else [42, 43]
     draft = write(Fingerprint(**canary, base=[-9.0, -9.0], adapted=[0.0, 0.0], tolerance=0.01))
     engine = LocalEngine(load_tiny(base_dir), Registry.discover([folder / name], search=False))
     slot = engine.bank.put("x", read_tensors(draft, engine.bank.shapes))
@@ -106,6 +122,14 @@ def package_adapter(
     adapted = engine.runner.logprobs(canary["canary"], canary["positions"], canary["targets"], slot)
     write(Fingerprint(**canary, base=plain, adapted=adapted, tolerance=0.01))
     return folder / name
+
+
+def _as_plain(source: Path, target: Path) -> Path:
+    shutil.copytree(source, target)
+    config = json.loads((target / "adapter_config.json").read_text())
+    config["alora_invocation_tokens"] = None
+    (target / "adapter_config.json").write_text(json.dumps(config))
+    return target
 
 
 @pytest.fixture(scope="session")

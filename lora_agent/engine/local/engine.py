@@ -206,7 +206,9 @@ class LocalEngine:
         """
         json_schema, convert = (None, None) if schema is None else schema_of(schema)
         result = self.session(messages).generate(schema=json_schema, **options)
-        return _value(result, convert, constrained=bool(schema is not None or options.keys() & {"regex", "choices"}))
+        return typed_value(
+            result, convert, constrained=bool(schema is not None or options.keys() & {"regex", "choices"})
+        )
 
     def stream(
         self, messages: Any, schema: Any = None, *, max_tokens: int | None = None, **options: Any
@@ -224,7 +226,7 @@ class LocalEngine:
                 text = next(pieces)
             except StopIteration as end:
                 bound = any(given is not None for given in (schema, *shape.values()))
-                yield _value(end.value, convert, constrained=bound)
+                yield typed_value(end.value, convert, constrained=bound)
                 return
             partial = text if schema is None else parse_partial(text)
             if partial is not None and partial != last:
@@ -232,7 +234,8 @@ class LocalEngine:
                 yield partial
 
 
-def _value(result: Result, convert: Callable[[Any], Any] | None, *, constrained: bool) -> Any:
+def typed_value(result: Result, convert: Callable[[Any], Any] | None, *, constrained: bool) -> Any:
+    """What `generate` returns for a Result. Raises TruncatedOutputError, ModelOutputError."""
     if constrained and result.verdict == "truncated":
         raise TruncatedOutputError(
             f"no complete value within the budget ({result.error}): {result.raw[-80:]!r}",

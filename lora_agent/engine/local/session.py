@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, cast
 from torch import Tensor
 
 from lora_agent.engine.local.bank import BASE_SLOT
-from lora_agent.engine.local.contract import check_input, finish, output_grammar, read_output, token_logprobs
+from lora_agent.engine.local.contract import finish, output_grammar, read_output, token_logprobs
 from lora_agent.engine.local.decode import DecodeOptions, RowDecode
 from lora_agent.engine.local.prefix_cache import common_length
 from lora_agent.engine.local.repair import Repair
 from lora_agent.engine.local.runner import turn_features
+from lora_agent.engine.prompts import adapter_input, answer_prompt, choice_prompt
 from lora_agent.engine.protocol import Cancel
 from lora_agent.errors import ContextTooLongError, SchemaError
 from lora_agent.registry import AdapterPackage
 from lora_agent.render import read_documents, read_messages, suffix
-from lora_agent.render.tools import type_text
 from lora_agent.structured import Grammar, compile_choice, compile_regex, compile_schema
 from lora_agent.structured.calls import MAX_CALLS
 from lora_agent.types import JsonSchema, Message, Result, Route, Tool, Usage
@@ -257,12 +257,7 @@ class LocalSession:
 
     def _opening(self, schema: JsonSchema | None) -> list[int]:
         """What the base reads between the context and its own words."""
-        renderer = self._engine.base.renderer
-        prompt = renderer.generation_prompt
-        if schema is not None:
-            wanted = renderer.clean(type_text(schema))
-            prompt = f"{renderer.header('system')}Answer in JSON: {wanted}{renderer.turn_end}{prompt}"
-        return renderer.tokens(prompt)
+        return answer_prompt(self._engine.base.renderer, schema)
 
     def _grammar(
         self, schema: JsonSchema | None, regex: str | None, choices: Sequence[str] | None, budget: int
@@ -280,11 +275,10 @@ class LocalSession:
     def choose(self, question: str, options: Sequence[str]) -> dict[str, float]:
         """Probability of each option as what the base says next to `question`, normalised over the options."""
         renderer = self._engine.base.renderer
-        prompt = renderer.header("system") + renderer.clean(question) + renderer.turn_end + renderer.generation_prompt
         with self._engine.lock:
             self.prefill()
             return self._engine.runner.choice(
-                renderer.tokens(prompt),
+                choice_prompt(renderer, question),
                 {o: [*renderer.text(o), renderer.stop_token_ids[0]] for o in options},
                 self._cache,
             )
@@ -310,16 +304,7 @@ class LocalSession:
 
     def _inputs(self, package: AdapterPackage, given: dict[str, Any]) -> tuple[tuple[Tool, ...], dict[str, Any]]:
         """The adapter's whole input: conversation and tools from this session, the rest from the caller."""
-        properties = package.input_schema.get("properties", {})
-        inputs = dict(given)
-        if "tools" in properties:
-            inputs.setdefault("tools", [tool.openai() for tool in self.tools])
-        if "target" in properties and "target" not in inputs:
-            inputs["target"] = "user" if self.messages[-1].role == "system" else self.messages[-1].role
-        if "messages" in properties:
-            inputs["messages"] = [m.model_dump(exclude_defaults=True, mode="json") for m in self.messages]
-        check_input(package, inputs)
-        return self.tools, inputs
+        return self.tools, adapter_input(package, self.messages, self.tools, given)
 
     def _row(self, grammar: Grammar | None, options: DecodeOptions) -> RowDecode:
         stops = self._engine.base.renderer.stop_token_ids
