@@ -113,11 +113,13 @@ class Server:
             top = {int(t): max(-9999.0, float(logprobs[t])) for t in [*wanted, token]}
             if matcher is not None and token not in stops:
                 matcher.consume_token(token)
-            last = step + 1 == body["max_tokens"]
-            yield token, float(logprobs[token]), top, "stop" if token in stops else "length" if last else None
-            if token in stops:
-                return
             ids.append(token)
+            written = self.tokenizer.decode(ids[len(body["prompt"]) :])
+            stopped = token in stops or any(text in written for text in body.get("stop", ()))
+            last = step + 1 == body["max_tokens"]
+            yield token, float(logprobs[token]), top, "stop" if stopped else "length" if last else None
+            if stopped:
+                return
 
     def _matcher(self, body: dict[str, Any]) -> LLMatcher | None:
         form, bound = body.get("response_format"), body.get("structured_outputs") or {}

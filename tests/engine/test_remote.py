@@ -115,6 +115,24 @@ def test_the_base_answers_free_and_bound(engine: RemoteEngine, local: LocalEngin
         engine.generate(TALK, schema=digit, choices=["warm"])
 
 
+def test_streams_stops_and_log_probabilities(engine: RemoteEngine, local: LocalEngine) -> None:
+    remote_seen: list[str] = []
+    local_seen: list[str] = []
+    own = local.session(TALK).run("lora", top_logprobs=2, watch=local_seen.append)
+    got = engine.session(TALK).run("lora", top_logprobs=2, watch=remote_seen.append)
+    assert got.raw == own.raw == remote_seen[-1]
+    assert all(got.raw.startswith(text) for text in remote_seen)
+    assert [t.token for t in got.token_logprobs] == [t.token for t in own.token_logprobs]
+    assert [t.logprob for t in got.token_logprobs] == pytest.approx([t.logprob for t in own.token_logprobs], abs=1e-3)
+    free = local.complete("What is the", max_tokens=12)
+    assert engine.complete("What is the", max_tokens=12).output == free.output
+    middle = free.raw[len(free.raw) // 2]
+    stopped = engine.complete("What is the", max_tokens=12, stop=[middle])
+    assert stopped.raw == local.complete("What is the", max_tokens=12, stop=[middle]).raw == free.raw.split(middle)[0]
+    sampled = [engine.complete("What is the", max_tokens=6, temperature=5.0, seed=seed).raw for seed in (1, 1, 2)]
+    assert sampled[0] == sampled[1] != sampled[2]
+
+
 def test_a_choice_has_the_probabilities_of_a_bound_decode(engine: RemoteEngine, local: LocalEngine) -> None:
     """Options that begin alike part later: the product along each way, by the local model's own numbers."""
     options = ["safe", "safer", "unsafe", "joke"]

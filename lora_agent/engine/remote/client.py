@@ -10,11 +10,12 @@ import asyncio
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
+from lora_agent.engine.local.decode import DecodeOptions
 from lora_agent.engine.remote import wire
 from lora_agent.engine.remote.proof import Proofs
 from lora_agent.engine.remote.replicas import Replica, Replicas, TryElsewhere
@@ -30,15 +31,18 @@ CONNECTIONS = 256
 
 @dataclass(frozen=True)
 class Request:
-    """One decode. `package` None is the base; `bound` are the fields that bind its output (see wire.structured)."""
+    """One decode. `package` None is the base; `bound` are the fields that bind its output (see wire.structured);
+    `watch` is told the tokens so far, from the start again when the request is made again."""
 
     package: AdapterPackage | None
     prompt: Sequence[int]
-    max_tokens: int
+    options: DecodeOptions
     bound: Mapping[str, Any]
-    interrupt: wire.Interrupt = field(default_factory=wire.Interrupt)
-    temperature: float = 0.0
-    seed: int | None = None
+    watch: Callable[[Sequence[int]], None] | None = None
+
+    @property
+    def interrupt(self) -> wire.Interrupt:
+        return wire.Interrupt(self.options.deadline, self.options.cancel)
 
 
 class Client:
@@ -186,16 +190,19 @@ class Client:
         body: dict[str, Any] = {
             "model": model,
             "prompt": list(request.prompt),
-            "max_tokens": request.max_tokens,
-            "temperature": request.temperature,
+            "max_tokens": request.options.max_tokens,
+            "temperature": request.options.temperature,
+            "top_p": request.options.top_p,
             "stop_token_ids": self._stop_tokens,
             "skip_special_tokens": False,
             "logprobs": wire.TOP_LOGPROBS,
             **request.bound,
         }
-        if request.seed is not None:
-            body["seed"] = request.seed
-        return await wire.generate(self._http, replica, body, request.interrupt, trace)
+        if request.options.seed is not None:
+            body["seed"] = request.options.seed
+        if request.options.stop:
+            body["stop"] = list(request.options.stop)
+        return await wire.generate(self._http, replica, body, trace, request.interrupt, request.watch)
 
     async def verify(self, package: AdapterPackage) -> dict[str, AdapterError | None]:
         """Prove an adapter anew on every replica that is up; what failed, by address."""
@@ -242,7 +249,7 @@ class Client:
         body |= {"logprobs": min(wire.TOP_LOGPROBS, len(tokens)), "logprob_token_ids": list(tokens)}
 
         async def work(replica: Replica, model: str, trace: wire.Trace) -> wire.Generated:
-            return await wire.generate(self._http, replica, {**body, "model": model}, wire.Interrupt(), trace)
+            return await wire.generate(self._http, replica, {**body, "model": model}, trace)
 
         got = await self._anywhere(None, work)
         told = {token: got.top[0].get(token, -math.inf) for token in tokens}

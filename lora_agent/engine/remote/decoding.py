@@ -28,16 +28,22 @@ class Alternatives:
     logprobs: list[float]
 
 
+def text_of(renderer: ChatRenderer, tokens: Sequence[int], stop: Sequence[str] = ()) -> str:
+    """Text before the stop token and before the first of the texts in `stop`."""
+    own = list(tokens[:-1] if tokens and tokens[-1] in renderer.stop_token_ids else tokens)
+    text: str = renderer.tokenizer.decode(own, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    return text[: min((text.find(s) for s in stop if s in text), default=len(text))]
+
+
 def completion(
-    renderer: ChatRenderer, grammar: Grammar | None, got: Generated, ms: float
+    renderer: ChatRenderer, grammar: Grammar | None, got: Generated, ms: float, stop: Sequence[str] = ()
 ) -> tuple[Completion, list[Alternatives]]:
     """The tokens without the one that stops, log-probabilities under the grammar, and the few-choice steps."""
-    stops = renderer.stop_token_ids
     tokens = list(got.tokens)
-    if tokens and tokens[-1] in stops:
+    if tokens and tokens[-1] in renderer.stop_token_ids:
         del tokens[-1]
     logprobs, alternatives, forced = _walk(grammar, got, len(tokens))
-    text = renderer.tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    text = text_of(renderer, tokens, stop)
     read = max(0, got.prompt_tokens - got.cached_tokens)
     usage = Usage(read=read, reused=got.cached_tokens, generated=len(got.tokens) - forced, forced=forced)
     done = Completion(text, tuple(tokens), tuple(logprobs), got.finish or "length", usage, ms)

@@ -17,7 +17,7 @@ from lora_agent.engine.local.engine import typed_value
 from lora_agent.engine.remote.client import Client, Request
 from lora_agent.engine.remote.loop import LoopThread
 from lora_agent.engine.remote.reader import Reader, load_reader
-from lora_agent.engine.remote.session import RemoteSession
+from lora_agent.engine.remote.session import RemoteSession, RemoteTextSession
 from lora_agent.engine.remote.wire import Generated
 from lora_agent.errors import ConfigError, UnknownAdapterError, UnsupportedAdapterError
 from lora_agent.registry import AdapterPackage, Registry, check_base, check_gate, plain_lora
@@ -164,6 +164,10 @@ class RemoteEngine:
     ) -> RemoteSession:
         """Start a conversation. Nothing is sent before a step needs it."""
         return RemoteSession(self, read_messages(messages), read_tools(tools))
+
+    def complete(self, prompt: str, **options: Any) -> Result:
+        """The base goes on with a text as it stands, without a chat template; options as of `session.generate`."""
+        return RemoteTextSession(self, prompt).generate(**options)
 
     def call(self, adapter: str, inputs: Mapping[str, Any], **options: Any) -> Result:
         """One adapter as a function of its input (a dict that fits its input schema)."""

@@ -7,21 +7,23 @@ prompts, no HTTP.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lora_agent.engine.local.contract import finish, output_grammar, read_output
+from lora_agent.engine.local.contract import finish, output_grammar, read_output, token_logprobs
+from lora_agent.engine.local.decode import DecodeOptions
 from lora_agent.engine.prompts import adapter_input, answer_prompt, choice_prompt
 from lora_agent.engine.protocol import Cancel
 from lora_agent.engine.remote.client import Request
-from lora_agent.engine.remote.decoding import completion
-from lora_agent.engine.remote.wire import Generated, Interrupt, structured
-from lora_agent.errors import ContextTooLongError, SchemaError
+from lora_agent.engine.remote.decoding import completion, text_of
+from lora_agent.engine.remote.wire import Generated, structured
+from lora_agent.errors import ContextTooLongError, MessagesError, SchemaError
 from lora_agent.registry import AdapterPackage
 from lora_agent.render import read_documents, read_messages, suffix
 from lora_agent.structured import Grammar, compile_choice, compile_regex, compile_schema
-from lora_agent.types import JsonSchema, Message, Result, Route, Tool, Usage
+from lora_agent.structured.calls import MAX_CALLS
+from lora_agent.types import Completion, JsonSchema, Message, Result, Route, TokenLogprob, Tool, Usage
 
 if TYPE_CHECKING:
     from lora_agent.engine.remote.engine import RemoteEngine
@@ -67,7 +69,11 @@ class RemoteSession:
         deadline: float | None = None,
         cancel: Cancel | None = None,
         temperature: float = 0.0,
+        top_p: float = 1.0,
         seed: int | None = None,
+        top_logprobs: int | None = None,
+        watch: Callable[[str], None] | None = None,
+        calls: tuple[int, int] = (0, MAX_CALLS),
         **inputs: Any,
     ) -> Result:
         """Run one adapter on this context. Raises as in process, and ServerUnreachableError, ServerRefusedError."""
@@ -75,9 +81,11 @@ class RemoteSession:
         package = self._engine.package(adapter)
         whole = adapter_input(package, self.messages, self.tools, inputs)
         budget = max_tokens or package.spec.prompt.max_new_tokens
-        grammar = output_grammar(
-            package.spec.output, package.output_schema, whole, self.tools, self._engine.vocabulary, budget
+        options = DecodeOptions(
+            budget, deadline, cancel, temperature, top_p, seed, top_logprobs=top_logprobs, watch=watch
         )
+        kind, vocabulary = package.spec.output, self._engine.vocabulary
+        grammar = output_grammar(kind, package.output_schema, whole, self.tools, vocabulary, budget, calls=calls)
         # Adapters whose input has no tools were trained without a list of them in the system turn.
         tools = self.tools if "tools" in package.input_schema.get("properties", {}) else ()
         ids = self._ids if tools == self.tools else self._render(tools)
@@ -85,21 +93,15 @@ class RemoteSession:
         documents = read_documents(whole.get("documents"))
         ids = ids + (renderer.documents(documents) if documents else [])
         ids += suffix(renderer, package.spec.prompt, self.messages, whole)
-        request = Request(
-            package, ids, budget, structured(grammar.bounded), Interrupt(deadline, cancel), temperature, seed
-        )
         asked = 0
         while True:
-            result = self._finish(package, grammar, self._ask(request), started)
+            got = self._ask(package, ids, options, structured(grammar.bounded))
+            done, alternatives = completion(renderer, grammar, got, (time.perf_counter() - started) * 1000)
+            result = finish(package, done, grammar, alternatives, vocabulary)
             if result.verdict != "invalid" or asked == REASKS:
-                return replace(result, redecoded=asked)
+                return replace(result, redecoded=asked, token_logprobs=self._told(got, done, options))
             asked += 1
-            request = replace(request, temperature=REASK_TEMPERATURE, seed=(seed or 0) + asked)
-
-    def _finish(self, package: AdapterPackage, grammar: Grammar, got: Generated, started: float) -> Result:
-        ms = (time.perf_counter() - started) * 1000
-        done, alternatives = completion(self._engine.renderer, grammar, got, ms)
-        return finish(package, done, grammar, alternatives, self._engine.vocabulary)
+            options = replace(options, temperature=REASK_TEMPERATURE, seed=(seed or 0) + asked)
 
     def generate(
         self,
@@ -111,17 +113,29 @@ class RemoteSession:
         deadline: float | None = None,
         cancel: Cancel | None = None,
         temperature: float = 0.0,
+        top_p: float = 1.0,
         seed: int | None = None,
+        stop: Sequence[str] = (),
+        top_logprobs: int | None = None,
+        watch: Callable[[str], None] | None = None,
     ) -> Result:
-        """The base's own answer: free, or under one of `schema`, `regex` (Rust syntax) and `choices`."""
+        """The base's own answer: free (up to the first of the texts in `stop`), or under one of `schema`, `regex`
+        (Rust syntax) and `choices`."""
         started = time.perf_counter()
         budget = max_tokens or BASE_MAX_TOKENS
         grammar = self._grammar(schema, regex, choices, budget)
+        if stop and grammar is not None:
+            raise SchemaError(
+                f"stop texts {tuple(stop)!r} together with a grammar",
+                hint="Leave out `stop`: the schema, regex or choices say where the text ends.",
+            )
+        options = DecodeOptions(
+            budget, deadline, cancel, temperature, top_p, seed, stop=tuple(stop), top_logprobs=top_logprobs, watch=watch
+        )
         bound = structured(None if grammar is None else grammar.bounded, regex, choices)
-        ids = self._ids + answer_prompt(self._engine.renderer, schema)
-        got = self._ask(Request(None, ids, budget, bound, Interrupt(deadline, cancel), temperature, seed))
+        got = self._ask(None, self._ids + self._opening(schema), options, bound)
         ms = (time.perf_counter() - started) * 1000
-        done, _ = completion(self._engine.renderer, grammar, got, ms)
+        done, _ = completion(self._engine.renderer, grammar, got, ms, options.stop)
         output, verdict, error = read_output(done, grammar)
         return Result(
             adapter="base",
@@ -133,7 +147,12 @@ class RemoteSession:
             ms=ms,
             error=error,
             logprobs=done.logprobs,
+            token_logprobs=self._told(got, done, options),
         )
+
+    def _opening(self, schema: JsonSchema | None) -> list[int]:
+        """What the base reads between the context and its own words."""
+        return answer_prompt(self._engine.renderer, schema)
 
     def choose(self, question: str, options: Sequence[str]) -> dict[str, float]:
         """Probability of each option as what the base says next to `question`, under the options as its grammar."""
@@ -143,9 +162,21 @@ class RemoteSession:
         self._check_length(len(prompt), max(map(len, spelled.values())))
         return self._engine.choose(prompt, spelled)
 
-    def _ask(self, request: Request) -> Generated:
-        self._check_length(len(request.prompt), request.max_tokens)
-        return self._engine.ask(request)
+    def _ask(
+        self, package: AdapterPackage | None, ids: list[int], options: DecodeOptions, bound: Mapping[str, Any]
+    ) -> Generated:
+        self._check_length(len(ids), options.max_tokens)
+        renderer, tell = self._engine.renderer, options.watch
+        watch = None if tell is None else lambda tokens: tell(text_of(renderer, tokens, options.stop).rstrip("\ufffd"))
+        return self._engine.ask(Request(package, ids, options, bound, watch))
+
+    def _told(self, got: Generated, done: Completion, options: DecodeOptions) -> tuple[TokenLogprob, ...]:
+        """The likeliest tokens at each place, as the server tells them: up to 20."""
+        count = options.top_logprobs
+        if count is None:
+            return ()
+        tops = [sorted(top.items(), key=lambda item: -item[1])[:count] for top in got.top]
+        return token_logprobs(done.tokens, done.logprobs, tops, self._engine.vocabulary)
 
     def _grammar(
         self, schema: JsonSchema | None, regex: str | None, choices: Sequence[str] | None, budget: int
@@ -172,3 +203,20 @@ class RemoteSession:
                 f"the context has {tokens} tokens and up to {output} more are asked for, but the server reads {limit}",
                 hint="Shorten the messages, offer fewer tools or documents, or start it with a larger --max-model-len.",
             )
+
+
+class RemoteTextSession(RemoteSession):
+    """A text that the base goes on with, without a chat template."""
+
+    def __init__(self, engine: RemoteEngine, text: str) -> None:
+        self._tokens = engine.renderer.text(text)
+        if not self._tokens:
+            raise MessagesError("the prompt is empty", hint="Give at least one character to go on with.")
+        super().__init__(engine, (Message(role="user", content=text),), ())
+
+    def _render(self, tools: Sequence[Tool]) -> list[int]:
+        self._check_length(len(self._tokens), 0)
+        return self._tokens
+
+    def _opening(self, schema: JsonSchema | None) -> list[int]:
+        return []

@@ -104,7 +104,12 @@ async def post_json(client: httpx.AsyncClient, replica: Replica, path: str, body
 
 
 async def generate(
-    client: httpx.AsyncClient, replica: Replica, body: Mapping[str, Any], interrupt: Interrupt, trace: Trace
+    client: httpx.AsyncClient,
+    replica: Replica,
+    body: Mapping[str, Any],
+    trace: Trace,
+    interrupt: Interrupt | None = None,
+    watch: Callable[[Sequence[int]], None] | None = None,
 ) -> Generated:
     """Stream a completion, so that it can be dropped between tokens. An answer that breaks off raises TryElsewhere or
     httpx.TransportError: what came of it is thrown away and the whole request is made again elsewhere."""
@@ -119,12 +124,14 @@ async def generate(
     async with client.stream("POST", f"{replica.url}/v1/completions", json=body, extensions={"trace": trace}) as answer:
         if answer.status_code >= 400:
             raise_for_status(replica, answer, (await answer.aread()).decode(errors="replace"))
-        async with aclosing(_until(_events(answer), interrupt)) as events:
+        async with aclosing(_until(_events(answer), interrupt or Interrupt())) as events:
             async for event in events:
                 if isinstance(event, str):
                     done.finish = "cancelled" if event == "cancelled" else "deadline"
                     return done
                 _take(done, event)
+                if watch is not None:
+                    watch(done.tokens)
     if done.finish is None:
         raise TryElsewhere("the answer broke off", down=True)
     return done
