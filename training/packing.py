@@ -128,7 +128,8 @@ def _sources(run: Run) -> list[dict[str, Any]]:
     return describe(
         run.report("data")["train"]["sources"],
         seed=run.recipe.fit.seed,
-        file=run.data / run.recipe.data.train,
+        file=run.train_file,
+        origin=run.recipe.data.origin,
         licence=run.recipe.data.licence,
         teacher=run.report("teach") if run.recipe.learning.teacher else None,
     )

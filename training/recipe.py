@@ -18,16 +18,67 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class DataFiles(_Strict):
-    """JSON Lines files, relative to the recipe or to `root`."""
+class HubData(_Strict):
+    """A data set on the Hugging Face Hub: a JSON Lines `file` of it, or a `split` that the library datasets reads."""
 
-    train: str
-    dev: str | None = None
+    id: str = Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")
+    revision: str = Field(min_length=1)
+    """A commit, or a tag. Not optional: a branch moves, and the rows with it."""
+    file: str | None = None
+    split: str | None = None
+    config: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> HubData:
+        if (self.file is None) == (self.split is None):
+            raise ValueError("give one of `file` and `split`")
+        return self
+
+
+class GitFile(_Strict):
+    url: str = Field(pattern=r"^(https?://|ssh://|git://|file:///|git@)")
+    commit: str = Field(pattern=r"^[0-9a-f]{40}$")
+    path: str = Field(min_length=1)
+
+
+class Generator(_Strict):
+    """A function of the user's own: (seed, rows) → objects as lines of a data file. It runs in this process."""
+
+    file: str
+    function: str = "rows"
+    seed: int = 0
+    rows: int = Field(1000, ge=1)
+
+
+class Source(_Strict):
+    """Rows from elsewhere: one of the three. They are fetched once and kept in the cache."""
+
+    hub: HubData | None = None
+    git: GitFile | None = None
+    python: Generator | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Source:
+        if sum(part is not None for part in (self.hub, self.git, self.python)) != 1:
+            raise ValueError("give one of `hub`, `git` and `python`")
+        return self
+
+
+class DataFiles(_Strict):
+    """JSON Lines files, relative to the recipe or to --data, or sources that such files are fetched from."""
+
+    train: str | Source
+    dev: str | Source | None = None
     """Without it a tenth of the train groups is held out."""
     licence: str = "unstated"
     """Of the rows that do not name a public set as their source; it is written on the card."""
     decontaminate: str | None = None
     """List of hashed test-set n-grams (training/data/decontaminate.py). Default: the one in LORA_AGENT_DATA."""
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Where the train rows were fetched from; empty for a file here."""
+        return {} if isinstance(self.train, str) else self.train.model_dump(mode="json", exclude_none=True)
 
 
 class Prompt(_Strict):
@@ -312,8 +363,11 @@ def read_recipe(path: Path) -> Recipe:
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        first, *others = error.errors()
+        if first["loc"][-1:] == ("str",):  # not a name, so a source: its own fault says what is wrong
+            own = [e for e in others if e["loc"][:2] == first["loc"][:2]]
+            first = next((e for e in own if e["type"] == "extra_forbidden"), own[0] if own else first)
+        where = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
         raise ConfigError(f"{path.name}: {where}: {first['msg']}", hint=_suggest(first)) from error
 
 
@@ -322,7 +376,8 @@ def _suggest(problem: Any) -> str:
         return "See training/recipe.py for every key with its default and the reason for it."
     model: Any = Recipe
     for part in problem["loc"][:-1]:
-        annotation = model.model_fields[part].annotation
-        model = next((a for a in get_args(annotation) if hasattr(a, "model_fields")), annotation)
+        if part in model.model_fields:  # else the name of a union's member
+            annotation = model.model_fields[part].annotation
+            model = next((a for a in get_args(annotation) if hasattr(a, "model_fields")), annotation)
     near = difflib.get_close_matches(str(problem["loc"][-1]), model.model_fields, 1)
     return f"Did you mean `{near[0]}`?" if near else f"Known keys: {', '.join(model.model_fields)}."

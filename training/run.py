@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from lora_agent.errors import CacheError, ConfigError
 from lora_agent.registry import PromptSpec
 from lora_agent.render import ChatRenderer
 
+from .data.intake import local_file
 from .recipe import Fit, Recipe, Sweep, read_recipe
 
 if TYPE_CHECKING:
@@ -124,9 +126,19 @@ class Run:
         budget = self.recipe.prompt.max_new_tokens
         return TargetSpelling(renderer, vocabulary, self.recipe.output, self.schema("output"), budget)
 
+    @cached_property
+    def train_file(self) -> Path:
+        """The recipe's rows, fetched if they come from elsewhere. Raises ConfigError."""
+        return local_file(self.recipe.data.train, self.data, self.recipe_path.parent)
+
+    @cached_property
+    def dev_file(self) -> Path | None:
+        dev = self.recipe.data.dev
+        return None if dev is None else local_file(dev, self.data, self.recipe_path.parent)
+
     def data_files(self) -> list[Path]:
         """The recipe's train file and, if it has one, its dev file."""
-        return [self.data / name for name in (self.recipe.data.train, self.recipe.data.dev) if name]
+        return [path for path in (self.train_file, self.dev_file) if path is not None]
 
     @property
     def taught(self) -> Path:

@@ -44,9 +44,11 @@ def describe(
     file: Path | None = None,
     licence: str = "unstated",
     teacher: dict[str, Any] | None = None,
+    origin: dict[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """One entry per set for a package's sources.yaml: where it comes from, the files' digests, rows trained on.
-    `file` and `licence` are those of rows without a source; `teacher` is the report of the stage that asked it."""
+    `file`, `licence` and `origin` (repository and commit, say) are those of rows without a source; `teacher` is the
+    report of the stage that asked it."""
     known = read_origins()
     counts: Counter[str] = Counter()
     for source, n in rows_by_source.items():
@@ -58,7 +60,9 @@ def describe(
             entries.append({"name": name, **_without(known[name]), "files": _files(known[name]["folder"]), "rows": n})
     if FILE in counts and file is not None:
         digests = {file.name: sha256_file(file)}
-        entries.append({"name": file.name, "licence": licence, "files": digests, "rows": counts[FILE]})
+        entries.append(
+            {"name": file.name, **(origin or {}), "licence": licence, "files": digests, "rows": counts[FILE]}
+        )
     if TEACHER in counts and file is not None and teacher is not None:
         digests = {file.name: sha256_file(file), "answers": teacher["sha256"]}
         origin = {"origin": f"requests of {file.name}, answered by a teacher", "teacher": teacher["teacher"]}

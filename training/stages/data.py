@@ -130,8 +130,8 @@ def work(run: Run) -> dict[str, Any]:
     output_schema = None if recipe.output == "tool_calls" else run.schema("output")
     sieve = _Sieve(run.schema("input"), output_schema, Decontaminator(hashes) if hashes else None)
     sieve.method, sieve.taught = recipe.learning.method, _taught(run)
-    dev = sieve.read(run.data / recipe.data.dev) if recipe.data.dev else []
-    train = sieve.read(run.data / recipe.data.train)
+    dev = sieve.read(run.dev_file) if run.dev_file is not None else []
+    train = sieve.read(run.train_file)
     offered = len(train)
     if not recipe.data.dev:
         train, dev = hold_out(train, recipe.fit.seed)
@@ -175,6 +175,7 @@ def work(run: Run) -> dict[str, Any]:
         "train": {"rows": len(kept), "sources": _sources(kept), "sha256": sha256_file(run.rows_file("train"))},
         "dev": {"rows": len(dev), "sources": _sources(dev), "sha256": sha256_file(run.rows_file("dev"))},
         "tune": {"rows": len(tune), "sha256": sha256_file(run.rows_file("tune"))},
+        "files": {path.name: sha256_file(path) for path in run.data_files()},
         "offered": offered,
         "dropped": sieve.reasons(),
         "decontaminated": hashes is not None,
@@ -237,7 +238,7 @@ def preview(run: Run, count: int = 2) -> str:
     shape = run.prompt_spec(renderer)
     spell = run.spelling(renderer, vocabulary)
     lines = []
-    rows = (row for _, row in read_lines(run.data / run.recipe.data.train) if isinstance(row, Row))
+    rows = (row for _, row in read_lines(run.train_file) if isinstance(row, Row))
     for _, row in zip(range(count), rows, strict=False):
         encoded = encode(renderer, shape, row, spell)
         for name in _PARTS:
