@@ -7,7 +7,7 @@ Slot 0 is the bare base.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 
 from lora_agent.errors import EngineError
@@ -16,10 +16,15 @@ from lora_agent.registry import LoraTensors
 BASE_SLOT = 0
 
 
+class NoFreeSlotError(Exception):
+    """Every slot holds an adapter that a running decode uses: wait for one to end."""
+
+
 class AdapterBank(ABC):
     def __init__(self, slots: int) -> None:
         self.slots = slots + 1
         self._resident: OrderedDict[str, int] = OrderedDict()
+        self._users: Counter[str] = Counter()
 
     @property
     @abstractmethod
@@ -48,7 +53,8 @@ class AdapterBank(ABC):
         return None
 
     def put(self, digest: str, tensors: Mapping[str, LoraTensors], keep: Sequence[str] = ()) -> int:
-        """Make an adapter resident and return its slot. `keep`: digests that must stay (the running batch)."""
+        """Make an adapter resident and return its slot. `keep`: digests that must stay (the running batch). Raises
+        NoFreeSlotError, and EngineError where waiting would not help."""
         slot = self._free_slot(keep)
         self._write(slot, tensors)
         self._resident[digest] = slot
@@ -59,14 +65,26 @@ class AdapterBank(ABC):
         if slot is not None:
             self._write(slot, None)
 
+    def pin(self, digest: str) -> None:
+        """One more decode uses this adapter: it must stay."""
+        self._users[digest] += 1
+
+    def unpin(self, digest: str) -> None:
+        self._users[digest] -= 1
+
+    def pinned(self, digest: str) -> bool:
+        return self._users[digest] > 0
+
     def _free_slot(self, keep: Sequence[str]) -> int:
         taken = set(self._resident.values())
         for slot in range(1, self.slots):
             if slot not in taken:
                 return slot
         for digest in self._resident:
-            if digest not in keep:
+            if digest not in keep and not self.pinned(digest):
                 return self._resident.pop(digest)
+        if any(self.pinned(digest) and digest not in keep for digest in self._resident):
+            raise NoFreeSlotError("every slot is in use")
         raise EngineError(
             f"{len(keep)} different adapters in one batch, but {self.slots - 1} slots",
             hint="Load the engine with more: Engine.load(slots=...).",

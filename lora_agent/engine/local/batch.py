@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 @dataclass
 class _Item:
     package: AdapterPackage
-    slot: int
     grammar: Grammar
     context: list[int]
     tail: list[int]
@@ -52,8 +51,11 @@ def call_batch(
             item.row.constraint = None
     if prompted:
         for item in items:
-            item.slot, item.tail = BASE_SLOT, _instruction(engine, item.package)
-    _run(engine, items)
+            item.tail = _instruction(engine, item.package)
+        _run(engine, items, [BASE_SLOT] * len(items))
+    else:
+        with engine.using(*[item.package for item in items]) as slots:
+            _run(engine, items, slots)
     results = []
     for item, call in zip(items, calls, strict=True):
         completion = item.row.completion(engine.base.tokenizer, len(item.context) + len(item.tail), 0)
@@ -70,10 +72,9 @@ def _prepare(
     engine: LocalEngine, calls: Sequence[tuple[str, Mapping[str, Any]]], options: DecodeOptions | None
 ) -> list[_Item]:
     renderer = engine.base.renderer
-    packages = [engine.package(name) for name, _ in calls]
-    keep = [package.digest for package in packages]
     items = []
-    for package, (_, inputs) in zip(packages, calls, strict=True):
+    for name, inputs in calls:
+        package = engine.package(name)
         check_input(package, inputs)
         messages, tools = input_messages(inputs), read_tools(inputs.get("tools"))
         own = options or DecodeOptions(package.spec.prompt.max_new_tokens)
@@ -90,7 +91,7 @@ def _prepare(
                 hint="Shorten its messages, tools or documents.",
             )
         row = RowDecode(grammar.start(), renderer.stop_token_ids, own)
-        items.append(_Item(package, engine.resident(package, keep), grammar, context, tail, row))
+        items.append(_Item(package, grammar, context, tail, row))
     return items
 
 
@@ -101,18 +102,17 @@ def _instruction(engine: LocalEngine, package: AdapterPackage) -> list[int]:
     return renderer.tokens(text)
 
 
-def _run(engine: LocalEngine, items: Sequence[_Item]) -> None:
+def _run(engine: LocalEngine, items: Sequence[_Item], slots: Sequence[int]) -> None:
     reader = engine.runner.batch(len(items))
-    slots = [item.slot for item in items]
     plain = [slot if item.package.spec.kind == "lora" else BASE_SLOT for item, slot in zip(items, slots, strict=True)]
     reader.read([item.context for item in items], plain, logits=False)
-    active = list(items)
+    active, slots = list(items), list(slots)
     feeds = [item.tail + item.row.opening() for item in active]
     while True:
         going = [i for i, feed in enumerate(feeds) if feed and active[i].row.running()]
         reader.keep(going)  # a row that is done would cost as much as one that is not
-        active, feeds = [active[i] for i in going], [feeds[i] for i in going]
+        active, feeds, slots = [active[i] for i in going], [feeds[i] for i in going], [slots[i] for i in going]
         if not active:
             return
-        logits = reader.read(feeds, [item.slot for item in active])
+        logits = reader.read(feeds, slots)
         feeds = [item.row.step(logits[i]) for i, item in enumerate(active)]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lora_agent.engine.local.bank import AdapterBank
+from lora_agent.engine.local.bank import AdapterBank, NoFreeSlotError
 from lora_agent.engine.local.base import BaseModel, load_base
 from lora_agent.engine.local.batch import call_batch
 from lora_agent.engine.local.checkpoint import Quantization
@@ -32,13 +33,17 @@ if TYPE_CHECKING:
 
 
 class LocalEngine:
-    """Made by `Engine.load`. Calls from several threads are safe; they take turns."""
+    """Made by `Engine.load`. Calls from several threads are safe. On the compiled forward pass they are
+    computed together, otherwise they take turns."""
 
     def __init__(self, base: BaseModel, registry: Registry, *, slots: int = 8, allow_ungated: bool = False) -> None:
         self.base = base
         self.registry = registry
         self.allow_ungated = allow_ungated
         self.lock = threading.RLock()
+        """Held while adapters, registry and slots change; never while tokens are read for a user."""
+        self._slot_freed = threading.Condition(self.lock)
+        self._batches = threading.Lock()
         self.bank, self.runner = self._forward_pass(slots)
         self.prefixes = PrefixCache()
         self.vocabulary = base.vocabulary
@@ -118,6 +123,34 @@ class LocalEngine:
             self._proven.add(package.digest)
         return slot
 
+    @contextmanager
+    def using(self, *packages: AdapterPackage) -> Iterator[list[int]]:
+        """The packages' slots, which stay theirs inside. Waits while running decodes hold all slots; whoever pins
+        several at once must be alone in it, or two could wait for each other."""
+        keep = [package.digest for package in packages]
+        held: list[str] = []
+        slots: list[int] = []
+        try:
+            for package in packages:
+                with self._slot_freed:
+                    while (slot := self._try(package, keep)) is None:
+                        self._slot_freed.wait()
+                    self.bank.pin(package.digest)
+                held.append(package.digest)
+                slots.append(slot)
+            yield slots
+        finally:
+            with self._slot_freed:
+                for digest in held:
+                    self.bank.unpin(digest)
+                self._slot_freed.notify_all()
+
+    def _try(self, package: AdapterPackage, keep: Sequence[str]) -> int | None:
+        try:
+            return self.resident(package, keep)
+        except NoFreeSlotError:
+            return None
+
     def _prove(self, package: AdapterPackage, slot: int) -> None:
         """Fail closed: the adapter must act here as it did where it was built."""
         print_ = package.manifest.fingerprint
@@ -127,12 +160,14 @@ class LocalEngine:
 
     def verify(self, name: str) -> AdapterPackage:
         """Every check of one adapter, weights and fingerprint included. Raises the AdapterError family."""
-        with self.lock:
-            package = self.package(name)
+        package = self.package(name)
+        with self._slot_freed:
+            while self.bank.pinned(package.digest):
+                self._slot_freed.wait()
             self._proven.discard(package.digest)
             self.bank.drop(package.digest)
-            self.resident(package)
-        return package
+        with self.using(package):
+            return package
 
     def add(self, package: AdapterPackage) -> None:
         """Register one more package, once it has passed every check, its fingerprint included. Raises the AdapterError
@@ -146,7 +181,7 @@ class LocalEngine:
                 )
             check_base(package, self.base.identity)
             check_gate(package, allow_ungated=self.allow_ungated)
-            self.resident(package)
+        with self.using(package), self.lock:
             self._register({**self.registry.packages, package.name: package})
 
     def remove(self, name: str) -> None:
@@ -194,7 +229,7 @@ class LocalEngine:
 
         `prompted`: the bare base, told what each adapter is for, under the same grammar: what a gate compares with.
         `free`: without the grammar; the output is only checked: what an adapter has learnt of its form by itself."""
-        with self.lock:
+        with self._batches:
             options = DecodeOptions(max_tokens) if max_tokens else None
             return call_batch(self, calls, options, prompted=prompted, free=free) if calls else []
 

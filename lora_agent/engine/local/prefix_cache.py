@@ -7,6 +7,7 @@ first once the bound in tokens is reached.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ class PrefixCache:
         self.max_tokens = max_tokens
         self._entries: OrderedDict[tuple[str | None, tuple[int, ...]], Entry] = OrderedDict()
         self._tokens = 0
+        self._lock = threading.Lock()
 
     @property
     def tokens(self) -> int:
@@ -37,30 +39,33 @@ class PrefixCache:
     def longest(self, owner: str | None, ids: tuple[int, ...]) -> tuple[Entry, int] | None:
         """The entry that shares the longest beginning with `ids`, and that length; None when nothing is shared."""
         best: tuple[Entry, int] | None = None
-        for (who, _), entry in self._entries.items():
-            if who != owner:
-                continue
-            length = common_length(entry.ids, ids)
-            if length and (best is None or length > best[1]):
-                best = (entry, length)
-        if best is not None:
-            self._entries.move_to_end((owner, best[0].ids))
+        with self._lock:
+            for (who, _), entry in self._entries.items():
+                if who != owner:
+                    continue
+                length = common_length(entry.ids, ids)
+                if length and (best is None or length > best[1]):
+                    best = (entry, length)
+            if best is not None:
+                self._entries.move_to_end((owner, best[0].ids))
         return best
 
     def store(self, owner: str | None, ids: tuple[int, ...], state: Any, features: Tensor | None) -> None:
         """Keep `state`, the runner's snapshot of a cache that holds exactly `ids`."""
         if len(ids) > self.max_tokens:
             return
-        old = self._entries.pop((owner, ids), None)
-        self._tokens += len(ids) - (len(old.ids) if old else 0)
-        self._entries[(owner, ids)] = Entry(ids, state, features)
-        while self._tokens > self.max_tokens:
-            _, gone = self._entries.popitem(last=False)
-            self._tokens -= len(gone.ids)
+        with self._lock:
+            old = self._entries.pop((owner, ids), None)
+            self._tokens += len(ids) - (len(old.ids) if old else 0)
+            self._entries[(owner, ids)] = Entry(ids, state, features)
+            while self._tokens > self.max_tokens:
+                _, gone = self._entries.popitem(last=False)
+                self._tokens -= len(gone.ids)
 
     def clear(self) -> None:
-        self._entries.clear()
-        self._tokens = 0
+        with self._lock:
+            self._entries.clear()
+            self._tokens = 0
 
 
 def common_length(first: tuple[int, ...], second: tuple[int, ...]) -> int:

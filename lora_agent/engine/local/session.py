@@ -62,8 +62,7 @@ class LocalSession:
         ids = tuple(self._ids)
         if self._read == ids:
             return Usage(reused=len(ids))
-        with self._engine.lock:
-            return self._prefill(ids)
+        return self._prefill(ids)
 
     def _prefill(self, ids: tuple[int, ...]) -> Usage:
         runner = self._engine.runner
@@ -150,16 +149,15 @@ class LocalSession:
         self, package: AdapterPackage, options: DecodeOptions, calls: tuple[int, int], inputs: dict[str, Any]
     ) -> Result:
         started = time.perf_counter()
-        with self._engine.lock:
-            tools, inputs = self._inputs(package, inputs)
-            kind, schema = package.spec.output, package.output_schema
-            vocabulary = self._engine.vocabulary
-            grammar = output_grammar(kind, schema, inputs, tools, vocabulary, options.max_tokens, calls=calls)
-            row = self._row(grammar, options)
-            repair = Repair(grammar, self._engine.vocabulary)
-            usage = self._decode(package, tools, inputs, row, repair)
-            completion = row.completion(self._engine.base.tokenizer, usage.read, usage.reused)
-            result = finish(package, completion, grammar, row.alternatives, self._engine.vocabulary)
+        tools, inputs = self._inputs(package, inputs)
+        kind, schema = package.spec.output, package.output_schema
+        vocabulary = self._engine.vocabulary
+        grammar = output_grammar(kind, schema, inputs, tools, vocabulary, options.max_tokens, calls=calls)
+        row = self._row(grammar, options)
+        repair = Repair(grammar, self._engine.vocabulary)
+        usage = self._decode(package, tools, inputs, row, repair)
+        completion = row.completion(self._engine.base.tokenizer, usage.read, usage.reused)
+        result = finish(package, completion, grammar, row.alternatives, self._engine.vocabulary)
         return replace(
             result,
             ms=(time.perf_counter() - started) * 1000,
@@ -275,13 +273,12 @@ class LocalSession:
     def choose(self, question: str, options: Sequence[str]) -> dict[str, float]:
         """Probability of each option as what the base says next to `question`, normalised over the options."""
         renderer = self._engine.base.renderer
-        with self._engine.lock:
-            self.prefill()
-            return self._engine.runner.choice(
-                choice_prompt(renderer, question),
-                {o: [*renderer.text(o), renderer.stop_token_ids[0]] for o in options},
-                self._cache,
-            )
+        self.prefill()
+        return self._engine.runner.choice(
+            choice_prompt(renderer, question),
+            {o: [*renderer.text(o), renderer.stop_token_ids[0]] for o in options},
+            self._cache,
+        )
 
     def extend(self, messages: Sequence[Message]) -> None:
         """Append turns. The cache keeps every token that is still at its place."""
@@ -318,20 +315,22 @@ class LocalSession:
     ) -> Usage:
         engine = self._engine
         renderer = engine.base.renderer
-        slot = engine.resident(package)
         documents = read_documents(inputs.get("documents"))
         passages = renderer.documents(documents) if documents else []
         tail = suffix(renderer, package.spec.prompt, self.messages, inputs)
         self._check_length(len(self._ids) + len(passages) + len(tail), row.options.max_tokens)
-        if package.spec.kind == "lora":
-            return self._decode_lora(package, slot, passages, tail, row, repair)
-        usage = self.prefill()
-        before = self.cached_tokens
-        if passages:
-            engine.runner.read(passages, self._cache)
-        usage += self._run_suffix(tail, slot, self._cache, row, repair)
-        if self.cached_tokens > before:
-            self._cache.crop(before - self.cached_tokens)
+        with engine.using(package) as (slot,):
+            if package.spec.kind == "lora":
+                return self._decode_lora(package, slot, passages, tail, row, repair)
+            usage = self.prefill()
+            before = self.cached_tokens
+            try:
+                if passages:
+                    engine.runner.read(passages, self._cache)
+                usage += self._run_suffix(tail, slot, self._cache, row, repair)
+            finally:
+                if self.cached_tokens > before:
+                    self._cache.crop(before - self.cached_tokens)
         return usage + Usage(read=len(passages))
 
     def _decode_lora(
@@ -361,8 +360,7 @@ class LocalSession:
         feed = tail + row.opening()
         try:
             while feed and row.running():
-                with self._engine.lock:
-                    logits = self._engine.runner.read(feed, cache, slot)
+                logits = self._engine.runner.read(feed, cache, slot)
                 feed = row.step(logits)
                 yield
                 if not row.running() and repair.again(row):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ class TorchRunner(Runner):
         self.model = model
         self.device = device
         self._bank = bank
+        self.turn = threading.Lock()
+        """Which adapters act is the bank's state: one forward pass at a time."""
 
     def new_cache(self) -> Any:
         from transformers import DynamicCache
@@ -43,7 +46,7 @@ class TorchRunner(Runner):
     ) -> Output:
         inputs = torch.tensor([list(ids)], device=self.device)
         shared: dict[str, Any] = {"input_ids": inputs, "past_key_values": cache, "use_cache": cache is not None}
-        with self._bank.use([slot]):
+        with self.turn, self._bank.use([slot]):
             if logits == "none":
                 out = self.model.get_decoder()(**shared, output_hidden_states=bool(layers))
                 return Output(inputs.new_empty(0), tuple(out.hidden_states[layer][0] for layer in layers))
@@ -58,6 +61,7 @@ class PaddedBatch:
 
     def __init__(self, runner: TorchRunner, bank: StackedBank, rows: int) -> None:
         self._model = runner.model
+        self._turn = runner.turn
         self._device = runner.device
         self._bank = bank
         self._cache = runner.new_cache()
@@ -81,7 +85,7 @@ class PaddedBatch:
         start = self._mask.sum(1, keepdim=True)
         positions = (start + real.long().cumsum(1) - 1).clamp(min=0)
         self._mask = torch.cat([self._mask, real], 1)
-        with self._bank.use(slots):
+        with self._turn, self._bank.use(slots):
             hidden: Tensor = self._model.get_decoder()(
                 input_ids=ids,
                 attention_mask=self._mask.long(),

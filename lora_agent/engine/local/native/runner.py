@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lora_agent.engine.local.native.bank import NativeBank
 from lora_agent.engine.local.native.cache import KvCache, Snapshot
 from lora_agent.engine.local.native.model import Feed, NativeModel
+from lora_agent.engine.local.native.passes import Job, Passes, Piece
 from lora_agent.engine.local.runner import Output, Runner, Wanted
 
 
 class NativeRunner(Runner):
+    """Calls from several threads are computed together (see passes.py)."""
+
     def __init__(self, model: NativeModel, bank: NativeBank) -> None:
         super().__init__(model.config.layers)
         self.model = model
         self._bank = bank
+        self.passes = Passes(self._compute)
 
     def new_cache(self) -> KvCache:
         return KvCache(self.model.kv)
@@ -34,21 +39,43 @@ class NativeRunner(Runner):
     def forward(
         self, ids: Sequence[int], cache: Any, slot: int, *, logits: Wanted, layers: Sequence[int] = ()
     ) -> Output:
-        feed = Feed(ids, self.new_cache() if cache is None else cache, self._bank.pointer(slot))
-        outputs = {"none": [], "last": [len(ids) - 1], "all": list(range(len(ids)))}[logits]
-        out, hidden = self.model.forward([feed], outputs=outputs, taps=layers)
-        return Output(out, tuple(hidden))
+        own = self.new_cache() if cache is None else cache
+        job = Job(ids, own, self._bank.pointer(slot), logits, tuple(layers))
+        self.passes.do([job])
+        hidden = torch.cat(job.hidden, 1) if job.hidden else torch.empty(0, 0, 0)
+        return Output(torch.cat(job.logits) if job.logits else torch.empty(0, 0), tuple(hidden))
+
+    def _compute(self, pieces: list[Piece]) -> None:
+        """One pass over the next tokens of several jobs."""
+        feeds, outputs, ends = [], [], []
+        first = 0
+        for job, tokens in ((piece.job, piece.tokens) for piece in pieces):
+            last = job.read + tokens == len(job.ids)
+            end = range(tokens - 1, tokens) if last else range(0)
+            rows = {"none": range(0), "last": end, "all": range(tokens)}[job.wanted]
+            feeds.append(Feed(job.ids[job.read : job.read + tokens], job.cache, job.adapter))
+            outputs += [first + row for row in rows]
+            first += tokens
+            ends.append((len(outputs), first))
+        taps = sorted({layer for piece in pieces for layer in piece.job.layers})
+        logits, hidden = self.model.forward(feeds, outputs=outputs, taps=taps)
+        output = row = 0
+        for (job, tokens), (next_output, next_row) in zip(((p.job, p.tokens) for p in pieces), ends, strict=True):
+            if next_output > output:
+                job.logits.append(logits[output:next_output])
+            if job.layers:
+                job.hidden.append(hidden[[taps.index(layer) for layer in job.layers], row:next_row])
+            job.read += tokens
+            output, row = next_output, next_row
 
     def read_many(
         self, feeds: Sequence[Sequence[int]], caches: Sequence[KvCache], slots: Sequence[int], *, logits: bool = True
     ) -> Tensor:
         """Read each row's tokens onto its cache; logits (rows, vocabulary) after each row's last one."""
-        rows = [Feed(f, c, self._bank.pointer(s)) for f, c, s in zip(feeds, caches, slots, strict=True)]
-        ends, total = [], -1
-        for feed in feeds:
-            total += len(feed)
-            ends.append(total)
-        return self.model.forward(rows, outputs=ends if logits else ())[0]
+        wanted: Wanted = "last" if logits else "none"
+        jobs = [Job(f, c, self._bank.pointer(s), wanted) for f, c, s in zip(feeds, caches, slots, strict=True)]
+        self.passes.do(jobs)
+        return torch.cat([part for job in jobs for part in job.logits]) if logits else torch.empty(0, 0)
 
 
 class RaggedBatch:

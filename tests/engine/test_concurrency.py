@@ -1,0 +1,90 @@
+"""Requests of several threads: computed together, each with the result that it has alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from lora_agent.engine.local.engine import LocalEngine
+from lora_agent.engine.local.native.passes import PIECE_TOKENS
+
+from .conftest import KINDS
+
+QUESTIONS = ["What is the weather in Oslo?", "Tell me a joke, please. " * 6, "ticket", "high or low priority?"]
+CALLS = [(name, {"messages": [{"role": "user", "content": q}]}) for name in KINDS for q in QUESTIONS]
+
+
+def run_all(engine: LocalEngine, threads: int) -> list[Any]:
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda call: engine.call(*call), CALLS))
+
+
+def test_each_request_has_the_result_that_it_has_alone(make_engine: Callable[..., LocalEngine]) -> None:
+    alone = run_all(make_engine(), 1)
+    together = run_all(make_engine(), 8)
+    assert [r.output for r in together] == [r.output for r in alone]
+    assert all(r.verdict == "valid" for r in together)
+
+
+def test_more_adapters_at_once_than_slots(make_engine: Callable[..., LocalEngine]) -> None:
+    """A running decode keeps its slot; who finds none waits."""
+    alone = run_all(make_engine(), 1)
+    engine = make_engine(slots=2)
+    assert [r.output for r in run_all(engine, 8)] == [r.output for r in alone]
+    assert len(engine.bank.resident) == 2
+
+
+def test_passes_are_shared(make_engine: Callable[..., LocalEngine], kernels: str) -> None:
+    if kernels != "native":
+        pytest.skip("only the compiled forward pass reads rows of different requests at once")
+    one, many = make_engine(), make_engine()
+    run_all(one, 1)
+    run_all(many, 8)
+    assert many.runner.passes.count < 0.5 * one.runner.passes.count  # type: ignore[attr-defined]
+
+
+def test_a_long_input_is_read_beside_short_ones(make_engine: Callable[..., LocalEngine], kernels: str) -> None:
+    """Whoever decodes while a long context is read goes on in the meantime."""
+    engine = make_engine()
+    long = "weather in Oslo " * 90
+    steps: list[int] = []
+    reading = threading.Event()
+
+    def short() -> None:
+        session = engine.session("Tell me a joke")
+        reading.wait(10)
+        session.generate(max_tokens=6, watch=lambda text: steps.append(len(text)))
+
+    thread = threading.Thread(target=short)
+    thread.start()
+    reading.set()
+    session = engine.session(long)
+    session.prefill()
+    thread.join(30)
+    assert session.context_tokens > 3 * PIECE_TOKENS
+    assert steps
+    assert session.run("alora").raw == make_engine().session(long).run("alora").raw
+
+
+def test_a_failed_pass_is_raised_where_it_belongs_and_the_engine_goes_on(
+    make_engine: Callable[..., LocalEngine], kernels: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kernels != "native":
+        pytest.skip("of the compiled forward pass")
+    engine = make_engine()
+    expected = engine.call(*CALLS[0]).output
+    engine.prefixes.clear()
+    real = engine.runner.model.forward  # type: ignore[attr-defined]
+
+    def broken(*args: Any, **options: Any) -> Any:
+        raise MemoryError("no memory to read 5 tokens at once")
+
+    monkeypatch.setattr(engine.runner.model, "forward", broken)  # type: ignore[attr-defined]
+    with pytest.raises(MemoryError, match="5 tokens"):
+        engine.call(*CALLS[0])
+    monkeypatch.setattr(engine.runner.model, "forward", real)  # type: ignore[attr-defined]
+    assert engine.call(*CALLS[0]).output == expected
