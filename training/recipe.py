@@ -255,8 +255,9 @@ class Teacher(_Strict):
 class Learning(_Strict):
     """How the adapter learns; which adapter it is stands in `fit`."""
 
-    method: Literal["sft", "distill", "dpo", "kto", "grpo"] = "sft"
-    """`sft` learns the targets in the data; `distill` has a teacher write those that are missing first. `dpo` and `kto`
+    method: Literal["sft", "distill", "on_policy", "dpo", "kto", "grpo"] = "sft"
+    """`sft` learns the targets in the data; `distill` has a teacher write those that are missing first. `on_policy`
+    matches a local teacher's probabilities on what the adapter itself writes (arXiv 2306.13649). `dpo` and `kto`
     learn from rejected answers as well, `grpo` from rewards for its own: these three go best on from a package that
     learned its form by `sft` (`fit.start`), since they choose between answers and teach no new ones."""
     teacher: Teacher | None = None
@@ -264,12 +265,13 @@ class Learning(_Strict):
     """Of `dpo`, `kto` and `grpo`, in place of `fit.learning_rate`. Default: 1e-4, a fifteenth of what targets take: ten
     times the rates of full fine-tuning by these methods, as "LoRA Without Regret" finds for LoRA."""
     beta: float | None = Field(None, ge=0)
-    """Weight of staying near the reference. Default: 0.1 for `dpo` and `kto` (their papers), 0 for `grpo` (as
-    TRL, after arXiv 2503.20783)."""
+    """For `on_policy` the divergence: 0 forward, 1 reverse Kullback-Leibler, Jensen-Shannon between; default 1, which
+    seeks the teacher's mode, as TRL. Else the weight of staying near the reference; default 0.1 for `dpo` and `kto`
+    (their papers), 0 for `grpo` (as TRL, after arXiv 2503.20783)."""
     generations: int = Field(8, ge=2, le=64)
     """Answers that `grpo` draws for one prompt and compares with each other: TRL's default."""
     temperature: float = Field(1.0, gt=0)
-    """At which they are drawn: 1 keeps them the policy's own."""
+    """At which `grpo` and `on_policy` draw the adapter's own answers: 1 keeps them the policy's own."""
     program: str | None = None
     """`file.py:function` for `grpo`: (input, output) → 0 to 1, the reward of running the output."""
 
@@ -283,7 +285,7 @@ class Learning(_Strict):
 
     @property
     def strength(self) -> float:
-        return self.beta if self.beta is not None else (0.0 if self.method == "grpo" else 0.1)
+        return self.beta if self.beta is not None else {"grpo": 0.0, "on_policy": 1.0}.get(self.method, 0.1)
 
     @model_validator(mode="after")
     def _taught(self) -> Learning:
@@ -291,8 +293,14 @@ class Learning(_Strict):
             raise ValueError("`distill` needs a teacher: learning: {method: distill, teacher: {kind: ...}}")
         if self.method == "sft" and self.teacher is not None:
             raise ValueError("`sft` has no use for a teacher; did you mean `method: distill`?")
-        own = {"learning_rate": self.by_trl, "beta": self.by_trl}
-        own |= dict.fromkeys(("generations", "temperature", "program"), self.method == "grpo")
+        if self.method == "on_policy":
+            if self.teacher is None or self.teacher.kind == "endpoint":
+                raise ValueError("`on_policy` needs a teacher's probabilities: teacher: {kind: local | base}")
+            if self.strength > 1:
+                raise ValueError("`beta` of `on_policy` lies between 0 and 1")
+        own = {"learning_rate": self.by_trl, "beta": self.by_trl or self.method == "on_policy"}
+        own |= {"temperature": self.method in ("grpo", "on_policy")}
+        own |= dict.fromkeys(("generations", "program"), self.method == "grpo")
         for name, meant in own.items():
             if name in self.model_fields_set and not meant:
                 raise ValueError(f"`{name}` means nothing to `{self.method}`")
@@ -341,7 +349,8 @@ class Recipe(_Strict):
 
     @model_validator(mode="after")
     def _learnable(self) -> Recipe:
-        if self.learning.by_trl and self.fit.kind not in ("alora", "lora"):
+        beyond_targets = self.learning.by_trl or self.learning.method == "on_policy"
+        if beyond_targets and self.fit.kind not in ("alora", "lora"):
             raise ValueError(f"`{self.learning.method}` trains a LoRA or an aLoRA, not kind {self.fit.kind!r}")
         own = {"sweep": self.sweep, "fit.lora_plus": self.fit.lora_plus, "fit.evaluate_every": self.fit.evaluate_every}
         given = [name for name, value in own.items() if value is not None]

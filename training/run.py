@@ -58,7 +58,7 @@ class Run:
         """Read the recipe and make the folder; `sweep` adds the default sweep to a recipe that has none. Raises
         ConfigError; CacheError if the folder cannot be written."""
         recipe = read_recipe(recipe_path)
-        if processes > 1 and recipe.learning.by_trl:
+        if processes > 1 and (recipe.learning.by_trl or recipe.learning.method == "on_policy"):
             hint = "Leave --processes out."
             raise ConfigError(f"{recipe.learning.method} is not built for several processes here", hint=hint)
         if sweep and recipe.sweep is None:

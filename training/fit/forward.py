@@ -72,6 +72,12 @@ def base_only(model: Any) -> Iterator[None]:
 
 def loss(model: Any, batch: Batch, *, adapt_context: bool = False) -> tuple[Tensor, int]:
     """Mean negative log-likelihood of the target tokens (a scalar with gradient) and their number."""
+    logits, targets = target_logits(model, batch, adapt_context=adapt_context)
+    return functional.cross_entropy(logits, targets), len(targets)
+
+
+def target_logits(model: Any, batch: Batch, *, adapt_context: bool = False) -> tuple[Tensor, Tensor]:
+    """float32 logits (T, vocabulary) at the places where the T target tokens (second value) are decided, row by row."""
     from transformers import DynamicCache
 
     cache = DynamicCache()
@@ -86,7 +92,7 @@ def loss(model: Any, batch: Batch, *, adapt_context: bool = False) -> tuple[Tens
     trained = batch.labels != IGNORE
     # Only the target's positions go through the vocabulary projection: 49k columns cost more than a layer.
     logits = decoder_of(model).get_output_embeddings()(hidden[trained]).float()
-    return functional.cross_entropy(logits, batch.labels[trained]), int(trained.sum())
+    return logits, batch.labels[trained]
 
 
 def _read(model: Any, part: Pass, cache: Any) -> Tensor:

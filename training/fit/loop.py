@@ -51,14 +51,16 @@ def train(
     on_step: Callable[[Progress], None] | None = None,
     evaluate: Callable[[], float] | None = None,
     team: Team | None = None,
+    objective: Objective | None = None,
 ) -> Progress:
     """Train in place; writes `folder/metrics.jsonl`. Resumes from `folder/state.pt` if that was written under the same
     `key` (what the run depends on), else starts anew. `on_step` is called after each step and may raise to stop.
-    `evaluate` gives the score that `fit.evaluate_every` asks for; with it the best weights are left at the end."""
+    `evaluate` gives the score that `fit.evaluate_every` asks for; with it the best weights are left at the end.
+    `objective`: what is minimised, if not the rows' own loss."""
     folder.mkdir(parents=True, exist_ok=True)
     team = team or Team()
     batches = plan(rows, fit)
-    objective = Objective(model, fit)
+    objective = objective or Objective(model, fit)
     optimizer = make_optimizer(model, fit)
     state = folder / checkpoint.FILE
     save_every = save_every or int(os.environ.get("LORA_AGENT_SAVE_EVERY", SAVE_EVERY))

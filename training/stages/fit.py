@@ -21,7 +21,7 @@ from ..fit.memory import peak
 from ..fit.saving import save_adapter, saved
 from ..fit.team import Launched, Team
 from ..fit.trainable import add_adapter, load_for
-from ..learning import preferences
+from ..learning import on_policy, preferences
 from ..run import Run
 
 _DONE = "trained.json"
@@ -32,6 +32,8 @@ def inputs(run: Run) -> Any:
     found: dict[str, Any] = {"rows": data["train"]["sha256"], "base": base, "fit": run.fit.model_dump(mode="json")}
     if run.recipe.learning.by_trl:
         found["learning"] = preferences.inputs(run)
+    elif run.recipe.learning.method == "on_policy":
+        found["learning"] = run.recipe.learning.model_dump(mode="json")
     if run.start is not None:
         found["start"] = sha256_file(run.start)
     if run.fit.evaluate_every:
@@ -76,7 +78,17 @@ def fit_weights(run: Run, team: Team) -> dict[str, Any]:
     evaluate = None
     if fit.evaluate_every:
         evaluate = scorer(run, base, model, read_rows(run.rows_file("tune")), fit.evaluate_rows)
-    done = train(model, rows, fit, run.folder, key=compact_json(inputs(run)), evaluate=evaluate, team=team)
+    objective = on_policy.objective(run, base, model, rows) if run.recipe.learning.method == "on_policy" else None
+    done = train(
+        model,
+        rows,
+        fit,
+        run.folder,
+        key=compact_json(inputs(run)),
+        evaluate=evaluate,
+        team=team,
+        objective=objective,
+    )
     if team.rank == 0:
         save_adapter(model, run.weights, run.fitted, invocation)
     best = done.best
