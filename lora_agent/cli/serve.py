@@ -36,6 +36,12 @@ def serve(
         ),
     ] = None,
     log_text: Annotated[bool, typer.Option("--log-text", help="Write message texts to the log.")] = False,
+    key_requests: Annotated[
+        int, typer.Option("--key-requests", min=1, help="Requests that one key may have waiting or at work.")
+    ] = 32,
+    key_rpm: Annotated[
+        int, typer.Option("--key-rpm", min=0, help="Requests a minute that one key may send; 0: no limit.")
+    ] = 0,
     timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds that a request may take.")] = 120,
     adapter_path: options.AdapterPathOption = None,
     base: options.BaseOption = None,
@@ -65,6 +71,8 @@ def serve(
         keys=keys,
         workers=workers,
         queue=queue,
+        key_requests=key_requests,
+        key_requests_per_minute=key_rpm,
         request_timeout_s=timeout,
         adapter_folder=enable_adapter_loading,
         log_text=log_text,

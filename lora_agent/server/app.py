@@ -16,7 +16,7 @@ from lora_agent.errors import LoraAgentError
 from lora_agent.server import failures
 from lora_agent.server.gate import Gate
 from lora_agent.server.record import Record
-from lora_agent.server.routes import adapters, chat, completions, models, responses, schema, status
+from lora_agent.server.routes import adapters, chat, completions, models, playground, responses, schema, status
 from lora_agent.server.service import Service
 from lora_agent.server.settings import ServerSettings
 
@@ -45,7 +45,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = service
-    for module in (chat, completions, responses, models, adapters, schema, status):
+    for module in (chat, completions, responses, models, adapters, schema, status, playground):
         app.include_router(module.router)
     app.add_middleware(Gate, settings=service.settings)
     app.add_middleware(Record, metrics=service.metrics, log_text=service.settings.log_text)

@@ -84,8 +84,8 @@ class Gate:
         return "key-" + hashlib.sha256(self._keys[matches.index(True)]).hexdigest()[:8]
 
     async def _body(self, method: str, headers: Headers, receive: Receive) -> bytes | None:
-        """The whole body of a POST, checked; None for methods that have none."""
-        if method not in ("POST", "PUT", "PATCH", "DELETE"):
+        """The whole body of a POST, checked; None for other methods, whose bodies no route reads."""
+        if method != "POST":
             return None
         limit = self._settings.max_body_bytes
         if int(_digits(headers.get("content-length", "0"))) > limit:

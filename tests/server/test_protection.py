@@ -249,7 +249,7 @@ def test_adapters_are_loaded_by_name_from_the_operators_folder(
                 assert post("load", lora_name="lora", lora_path=path).status_code == 404
             assert post("load", lora_name="other", lora_path="mine").status_code == 404
             loaded = post("load", lora_name="lora", lora_path="mine")
-            assert loaded.text.startswith("Success: LoRA adapter 'lora' added successfully")
+            assert loaded.json()["digest"] == engine.adapters["lora"].digest
             assert httpx.post(own + CHAT, json={"model": "lora", "messages": TALK}).status_code == 200
         finally:
             if "lora" not in engine.adapters:

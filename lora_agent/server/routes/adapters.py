@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import Field
-from starlette.responses import PlainTextResponse
+from pydantic import BaseModel, Field
 
 from lora_agent.errors import UnknownAdapterError
 from lora_agent.registry import AdapterPackage, read_package
@@ -21,7 +20,7 @@ from lora_agent.server.routes.documented import REFUSALS
 from lora_agent.server.service import Service, service
 from lora_agent.server.wire.shared import Wire
 
-router = APIRouter(responses=REFUSALS, tags=["models"], default_response_class=PlainTextResponse)
+router = APIRouter(responses=REFUSALS, tags=["models"])
 
 
 class LoadRequest(Wire):
@@ -37,24 +36,30 @@ class UnloadRequest(Wire):
     lora_int_id: None = None
 
 
+class AdapterAnswer(BaseModel):
+    message: str
+    """In vLLM's words."""
+    digest: str | None = None
+
+
 @router.post("/v1/load_lora_adapter")
-async def load(body: LoadRequest, request: Request) -> PlainTextResponse:
+async def load(body: LoadRequest, request: Request) -> AdapterAnswer:
     """Load a package of the operator's folder, once it has passed every check, its fingerprint included."""
     server = service(request)
     folder, engine = _enabled(server)
     async with server.job(request, lambda _: _load(engine, folder, body)) as job:
         package = await job.result()
-    return PlainTextResponse(f"Success: LoRA adapter '{package.name}' added successfully ({package.digest[:12]}).")
+    return AdapterAnswer(message=f"Success: LoRA adapter '{package.name}' added successfully.", digest=package.digest)
 
 
 @router.post("/v1/unload_lora_adapter")
-async def unload(body: UnloadRequest, request: Request) -> PlainTextResponse:
+async def unload(body: UnloadRequest, request: Request) -> AdapterAnswer:
     """Forget an adapter. Requests that it is at work for are finished."""
     server = service(request)
     _, engine = _enabled(server)
     async with server.job(request, lambda _: engine.remove(body.lora_name)) as job:
         await job.result()
-    return PlainTextResponse(f"Success: LoRA adapter '{body.lora_name}' removed successfully.")
+    return AdapterAnswer(message=f"Success: LoRA adapter '{body.lora_name}' removed successfully.")
 
 
 def _enabled(server: Service) -> tuple[Path, Any]:

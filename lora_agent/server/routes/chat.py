@@ -14,7 +14,7 @@ from lora_agent.server.answer import Answer, Piece
 from lora_agent.server.ask import Ask, read_chat
 from lora_agent.server.deltas import Deltas
 from lora_agent.server.failures import ApiError
-from lora_agent.server.routes.documented import REFUSALS
+from lora_agent.server.routes.documented import ANSWERS
 from lora_agent.server.service import service
 from lora_agent.server.sse import DONE, event
 from lora_agent.server.streaming import Told, streamed, whole
@@ -36,7 +36,7 @@ from lora_agent.types import Usage, compact_json
 router = APIRouter(tags=["answers"])
 
 
-@router.post("/v1/chat/completions", response_model=ChatAnswer, responses=REFUSALS)
+@router.post("/v1/chat/completions", response_model=ChatAnswer, responses=ANSWERS)
 async def chat_completions(body: ChatRequest, request: Request) -> Response:
     """Answer a conversation: by the base, an adapter, the router's choice or the agent.
 

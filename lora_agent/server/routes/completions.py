@@ -15,7 +15,7 @@ from lora_agent.server.answer import Answer, Piece
 from lora_agent.server.ask import read_completion
 from lora_agent.server.catalogue import BASE
 from lora_agent.server.routes.chat import failed
-from lora_agent.server.routes.documented import REFUSALS
+from lora_agent.server.routes.documented import ANSWERS
 from lora_agent.server.service import service
 from lora_agent.server.sse import DONE, event
 from lora_agent.server.streaming import Told, streamed, whole
@@ -26,7 +26,7 @@ from lora_agent.types import TokenLogprob, Usage
 router = APIRouter(tags=["answers"])
 
 
-@router.post("/v1/completions", response_model=CompletionAnswer, responses=REFUSALS)
+@router.post("/v1/completions", response_model=CompletionAnswer, responses=ANSWERS)
 async def completions(body: CompletionRequest, request: Request) -> Response:
     """Go on with a text as it stands, without a chat template. Only the base does."""
     server = service(request)

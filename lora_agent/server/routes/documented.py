@@ -1,4 +1,4 @@
-"""The refusals that every route may give, for the OpenAPI document."""
+"""What every route may answer beside its value, for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -23,4 +23,8 @@ _WHY = {
 }
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorAnswer, "description": why} for status, why in _WHY.items()
+}
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "Whole, or as events."},
+    **REFUSALS,
 }

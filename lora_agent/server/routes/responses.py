@@ -14,7 +14,7 @@ from lora_agent.server.answer import Answer
 from lora_agent.server.ask import read_response
 from lora_agent.server.deltas import Deltas
 from lora_agent.server.failures import ApiError
-from lora_agent.server.routes.documented import REFUSALS
+from lora_agent.server.routes.documented import ANSWERS
 from lora_agent.server.service import service
 from lora_agent.server.sse import event
 from lora_agent.server.streaming import Told, streamed, whole
@@ -35,7 +35,7 @@ from lora_agent.types import compact_json
 router = APIRouter(tags=["answers"])
 
 
-@router.post("/v1/responses", response_model=ResponseObject, responses=REFUSALS)
+@router.post("/v1/responses", response_model=ResponseObject, responses=ANSWERS)
 async def responses(body: ResponseRequest, request: Request) -> Response:
     """Answer an input: a text, or items of a conversation. With `stream` as server-sent events (`response.*`)."""
     server = service(request)

@@ -17,7 +17,7 @@ router = APIRouter(responses=REFUSALS, tags=["schema"])
 
 
 class ExplainRequest(Wire):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     json_schema: dict[str, Any] | bool = Field(alias="schema")
 

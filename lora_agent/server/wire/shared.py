@@ -10,9 +10,9 @@ from lora_agent.types import JsonSchema, TokenLogprob, Usage
 
 
 class Wire(BaseModel):
-    """A request or a part of one: unknown fields are refused, numbers are finite."""
+    """A request or a part of one: unknown fields are refused, types are not bent ("1" is no number)."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, strict=True)
 
 
 class Part(BaseModel):
@@ -73,7 +73,7 @@ class JsonObjectFormat(Wire):
 
 
 class NamedSchema(Wire):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     name: str = Field(min_length=1, max_length=64)
     description: str | None = None
@@ -93,7 +93,7 @@ ResponseFormat = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Fie
 class StructuredOutputs(Wire):
     """vLLM's parameter: one of a JSON Schema, a regular expression, a list of texts."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     json_schema: JsonSchema | None = Field(default=None, alias="json")
     regex: str | None = Field(default=None, max_length=4096)
