@@ -30,6 +30,7 @@ LoraAgentError
 │   ├── MissingTensorError
 │   ├── ExtraTensorError
 │   ├── UnsupportedAdapterError a PEFT variant that the engine cannot serve
+│   ├── HubError                the Hugging Face Hub cannot be reached, or refuses
 │   ├── GateError               the package has not passed its gate
 │   └── FingerprintError        the loaded adapter does not act as it did when it was built
 ├── EngineError             the engine could not do the work
@@ -159,6 +160,9 @@ class ExtraTensorError(AdapterError): ...
 
 
 class UnsupportedAdapterError(AdapterError): ...
+
+
+class HubError(AdapterError): ...
 
 
 class GateError(AdapterError): ...

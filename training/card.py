@@ -20,6 +20,7 @@ def card(
 ) -> str:
     """`found`: the report of the stage validate, {} for a draft. `decontaminated`: against public test sets."""
     parts = [
+        _front_matter(spec, manifest),
         f"# {spec.name} {spec.version}",
         spec.description,
         f"{_what(recipe)} for {manifest.base.id}, trained on its "
@@ -81,6 +82,16 @@ def _gate(found: dict[str, Any]) -> str:
         lines += ["", "Where it fails, for example:", ""]
         lines += [f"* {f['last']!r}: wrote `{f['output']}`, right is `{f['target']}`" for f in table["failures"]]
     return "\n".join(lines)
+
+
+def _front_matter(spec: AdapterSpec, manifest: Manifest) -> str:
+    """What the Hugging Face Hub reads at the head of a card."""
+    base = manifest.base.id
+    known = [f"base_model: {base}"] if base.count("/") == 1 and not base.startswith((".", "/")) else []
+    tags = ", ".join(dict.fromkeys(("lora", spec.kind, "lora-agent")))
+    return "\n".join(
+        ["---", "library_name: peft", *known, f"license: {spec.licence.lower()}", f"tags: [{tags}]", "---"]
+    )
 
 
 def _latency(found: dict[str, Any] | None) -> list[str]:

@@ -90,14 +90,51 @@ def verify(
 
 @app.command()
 def add(
-    path: Annotated[Path, typer.Argument(help="A package folder. It is verified and copied.")],
+    path: Annotated[str, typer.Argument(help="A package folder, or hub:OWNER/NAME[@REVISION]. It is verified.")],
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Install a package for this user, so that every command finds it."""
+    """Install a package for this user, so that every command finds it. Versions live side by side."""
     from lora_agent.registry import install
+    from lora_agent.registry.hub import PREFIX, pull
 
-    package = install(path)
+    package = pull(path) if path.startswith(PREFIX) else install(path)
     print(compact_json(_row(package)) if as_json else f"added {package.name} {package.version}: {package.folder}")
+
+
+@app.command()
+def rollback(
+    name: Annotated[str, typer.Argument(help="An installed adapter's name.")],
+    to: Annotated[str | None, typer.Option("--to", help="This version. Default: the next older one.")] = None,
+    newest: Annotated[bool, typer.Option("--newest", help="Let the newest version count again.")] = False,
+    as_json: options.JsonFlag = False,
+) -> None:
+    """Go back to an older version of an installed adapter; the newer one stays on disk."""
+    from lora_agent.registry import installed_versions, select_version
+    from lora_agent.registry import rollback as go_back
+
+    if newest:
+        select_version(name, None)
+        now = installed_versions(name)[0]
+        print(compact_json({"name": name, "version": now}) if as_json else f"{name}: {now}, the newest")
+        return
+    before, now = go_back(name, to)
+    found = {"name": name, "before": before, "version": now, "installed": installed_versions(name)}
+    print(compact_json(found) if as_json else f"{name}: {now} instead of {before}")
+
+
+@app.command()
+def push(
+    name: Annotated[str, typer.Argument(help="An adapter's name, or a package folder.")],
+    repository: Annotated[str, typer.Argument(help="OWNER/NAME on the Hugging Face Hub.")],
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+    as_json: options.JsonFlag = False,
+) -> None:
+    """Publish a package on the Hub: its files, a tag for its version, its digest in the commit."""
+    from lora_agent.registry.hub import push as publish
+
+    done = publish(_find(name, None).folder, repository, private=private)
+    facts = {"url": done.url, "commit": done.commit, "tag": done.tag, "digest": done.digest}
+    print(compact_json(facts) if as_json else f"pushed {done.tag} ({done.digest}): {done.url}")
 
 
 @app.command()

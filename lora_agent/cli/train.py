@@ -51,6 +51,9 @@ def train(
     preview: Annotated[
         int, typer.Option("--preview", min=0, help="Print this many rows as the model sees them, and stop.")
     ] = 0,
+    push: Annotated[
+        str | None, typer.Option("--push", help="If it passes, publish it on the Hub.", metavar="OWNER/NAME")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Train an adapter, validate it against the prompted base, package it if it passes its gate.
@@ -67,6 +70,11 @@ def train(
         print(show_rows(run, preview))
         return
     outcome = build(run, start=start.value, until="probe" if dry_run else until.value)
+    if push is not None and outcome.passed:
+        from lora_agent.registry.hub import push as publish
+
+        done = publish(outcome.reports["package"]["folder"], push)
+        print(f"pushed {done.tag} ({done.digest}): {done.url}", file=sys.stderr)
     if as_json:
         print(json.dumps({"passed": outcome.passed, "package": _packaged(outcome.reports), "stages": outcome.reports}))
     else:

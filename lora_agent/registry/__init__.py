@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lora_agent.registry.checks import check_base, check_fingerprint, check_gate
 from lora_agent.registry.digest import package_digest, sha256_bytes, sha256_file, sha256_text
-from lora_agent.registry.installed import install, installed_versions, remove, select_version
+from lora_agent.registry.installed import install, installed_versions, remove, rollback, select_version
 from lora_agent.registry.manifest import (
     BaseRecord,
     Calibration,
@@ -54,6 +54,7 @@ __all__ = [
     "read_peft_config",
     "read_tensors",
     "remove",
+    "rollback",
     "select_version",
     "sha256_bytes",
     "sha256_file",

@@ -87,6 +87,23 @@ def select_version(name: str, version: str | None) -> None:
         current.write_text(version + "\n", encoding="utf-8")
 
 
+def rollback(name: str, version: str | None = None) -> tuple[str, str]:
+    """Go back to the next older installed version, or to `version`; returns (version until now, version from now on).
+
+    Raises UnknownAdapterError if there is none to go back to."""
+    versions = installed_versions(name)
+    now = _pinned(adapters_dir() / name) or (versions[0] if versions else None)
+    older = versions[versions.index(now) + 1 :] if now in versions else versions
+    if version is None and not older:
+        raise UnknownAdapterError(
+            f"there is no version of {name!r} older than {now or 'none'} (installed versions: {versions!r})",
+            hint="Versions live side by side once they are added: `lora-agent adapters add FOLDER`.",
+        )
+    wanted = version or older[0]
+    select_version(name, wanted)
+    return now or "none", wanted
+
+
 def installed_versions(name: str) -> list[str]:
     """Versions of one adapter in the user's folder, newest first."""
     if NAME.fullmatch(name) is None:  # it comes from the user: a path would lead out of the folder
