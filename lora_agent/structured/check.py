@@ -14,6 +14,7 @@ import jsonschema
 from jsonschema.protocols import Validator
 
 from lora_agent.structured.document import Document, read_document
+from lora_agent.structured.equivalent import rewrite_equal
 from lora_agent.structured.faults import keyword_error
 from lora_agent.structured.recursion import ranks
 from lora_agent.structured.walk import pointer_of
@@ -64,6 +65,14 @@ def _wrong(schema: Any, draft: type[Validator]) -> jsonschema.SchemaError | None
 
 
 def read_schema(schema: Any) -> Document:
+    """The schema in one spelling, and in the words that a grammar holds most of. Raises SchemaKeywordError."""
+    document = rewrite_equal(read_source(schema))
+    if document.root is False:
+        raise keyword_error("", "", "no value fits: its parts contradict each other", "Correct one of them.")
+    return document
+
+
+def read_source(schema: Any) -> Document:
     """Check everything that needs no grammar and return the schema in one spelling."""
     if schema is True:
         return Document(True)

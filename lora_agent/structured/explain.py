@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from lora_agent.structured.check import read_schema
+from lora_agent.structured.check import read_schema, read_source
 from lora_agent.structured.document import Document
 from lora_agent.structured.faults import IDLE, Note, SchemaKeywordError, keyword_error
 from lora_agent.structured.grammar import json_grammar, refusal
@@ -43,7 +43,7 @@ class Explanation:
 
 def explain(schema: JsonSchema | bool) -> Explanation:
     try:
-        source = read_schema(schema)
+        original, source = read_source(schema), read_schema(schema)
         document, checked = lower(source)
     except SchemaKeywordError as error:
         return Explanation(refused=[Note(error.pointer, error.keyword, error.reason)])
@@ -64,12 +64,21 @@ def explain(schema: JsonSchema | bool) -> Explanation:
             break
         result.checked.extend(let_through)
         document, _ = lower(source)
-    taken = {(note.pointer, note.keyword) for note in (*result.checked, *result.refused)}
-    for place, keyword, _ in _keywords(document):
-        pointer = pointer_of(place)
-        if keyword in ASSERTIONS and (pointer, keyword) not in taken:
-            result.enforced.append(Note(pointer, keyword, "enforced while decoding"))
+    _name_enforced(result, original)
     return result
+
+
+def _name_enforced(result: Explanation, original: Document) -> None:
+    """Every keyword of the schema as it was written that nothing else was said about."""
+    taken = {(note.pointer, note.keyword) for note in (*result.checked, *result.refused)}
+    written = [(pointer_of(place), keyword) for place, keyword, _ in _keywords(original)]
+    moved = {keyword for pointer, keyword in taken - set(written)}  # said of an equal form of the schema
+    for pointer, keyword in written:
+        if (keyword in ASSERTIONS or keyword in CHECKED_AFTER) and (pointer, keyword) not in taken:
+            if keyword in moved:
+                result.checked.append(Note(pointer, keyword, "checked after in some branches"))
+            else:
+                result.enforced.append(Note(pointer, keyword, "enforced while decoding"))
 
 
 def strange_keywords(document: Document) -> tuple[list[SchemaKeywordError], list[Note]]:

@@ -85,20 +85,24 @@ WALKED: dict[str, Any] = {
 }
 
 LOWERED: dict[str, tuple[Any, str]] = {
-    "uniqueItems": ({"type": "array", "items": {"enum": [1, 2]}, "uniqueItems": True}, "uniqueItems"),
+    "uniqueItems": ({"type": "array", "items": {"type": "integer"}, "uniqueItems": True}, "uniqueItems"),
     "contains": ({"type": "array", "items": {"type": "integer"}, "contains": {"const": 3}}, "contains"),
     "not": ({"type": "string", "not": {"const": "a"}}, "not"),
     "if": (
         {
             "type": "object",
-            "properties": {"a": {"type": "integer"}},
-            "if": {"required": ["a"]},
+            "properties": {"a": {"type": "string"}},
+            "if": {"properties": {"a": {"pattern": "^x"}}},
             "then": {"minProperties": 2},
         },
         "if",
     ),
     "dependentRequired": (
-        {"type": "object", "properties": {"a": {}, "b": {}}, "dependentRequired": {"a": ["b"]}},
+        {
+            "type": "object",
+            "properties": {key: {"type": "null"} for key in "abcdef"},
+            "dependentRequired": {key: ["f"] for key in "abcde"},
+        },
         "dependentRequired",
     ),
     "propertyNames": ({"type": "object", "propertyNames": {"maxLength": 2}}, "propertyNames"),
@@ -109,17 +113,8 @@ LOWERED: dict[str, tuple[Any, str]] = {
         "minProperties",
     ),
     "unevaluated": (
-        {"type": "object", "properties": {"a": {}}, "unevaluatedProperties": False},
+        {"type": "object", "anyOf": [{"properties": {"a": {}}}], "unevaluatedProperties": False},
         "unevaluatedProperties",
-    ),
-    "draft 7 dependencies": (
-        {
-            "$schema": "http://json-schema.org/draft-07/schema#",
-            "type": "object",
-            "properties": {"a": {"type": "null"}, "b": {"type": "null"}},
-            "dependencies": {"a": ["b"]},
-        },
-        "dependentRequired",
     ),
 }
 

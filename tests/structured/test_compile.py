@@ -114,7 +114,7 @@ def test_a_value_that_breaks_a_lowered_keyword_is_invalid(vocabulary: Vocabulary
     assert accepts(grammar, "[1,1]")
     assert not grammar.validate("[1,1]").valid
     assert grammar.validate("[1,2]").valid
-    grammar = compile_schema(LOWERED["draft 7 dependencies"][0], vocabulary)
+    grammar = compile_schema(LOWERED["dependentRequired"][0], vocabulary)
     assert not grammar.validate('{"a":null}').valid
 
 
