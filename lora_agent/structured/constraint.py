@@ -7,6 +7,7 @@ cheap (4 us).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -115,6 +116,10 @@ class Constraint:
         if token == self.vocabulary.stop_token_id:
             return self.can_stop
         return self._matcher.validate_tokens([token]) == 1
+
+    def takes_of(self, tokens: Sequence[int]) -> int:
+        """How many of `tokens`, in order from here, may be taken one after the other."""
+        return 0 if self.stopped or not tokens else int(self._matcher.validate_tokens(list(tokens)))
 
     def rollback(self, count: int) -> None:
         """Take back the last `count` tokens."""

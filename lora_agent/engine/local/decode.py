@@ -119,6 +119,18 @@ class RowDecode:
         self.sampled += 1
         return self._continue([token])
 
+    def likely(self, guess: list[int]) -> list[int]:
+        """As much of a guess of what comes next as the grammar and the budget allow. Sampling takes no guesses: the
+        distribution would stay the same only with a correction that is not worth its cost here."""
+        if self.options.temperature > 0 or not guess:
+            return []
+        guess = guess[: max(0, self.options.max_tokens - len(self.tokens) - 1)]
+        for index, token in enumerate(guess):
+            if token in self.stop_tokens:
+                guess = guess[:index]
+                break
+        return guess if self.constraint is None else guess[: self.constraint.takes_of(guess)]
+
     def go_back(self, first: int) -> bool:
         """Take back the last choice at or after token `first` that leaves another, and exclude what it chose. False,
         and nothing is changed, where there is none."""

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from lora_agent.engine.local.bank import BASE_SLOT
-
-Wanted = Literal["none", "last", "all"]
 
 
 class Cache(Protocol):
@@ -57,6 +55,9 @@ def turn_features(hidden: Sequence[Tensor], start: int) -> Tensor:
 
 
 class Runner(ABC):
+    guesses = False
+    """Whether a few tokens more in a pass cost so little that guessing them pays."""
+
     def __init__(self, layers: int) -> None:
         self.feature_layers = feature_layers(layers)
 
@@ -75,18 +76,16 @@ class Runner(ABC):
     def batch(self, rows: int) -> BatchReader: ...
 
     @abstractmethod
-    def forward(
-        self, ids: Sequence[int], cache: Any, slot: int, *, logits: Wanted, layers: Sequence[int] = ()
-    ) -> Output:
-        """Read tokens into the cache (None: no cache is kept)."""
+    def forward(self, ids: Sequence[int], cache: Any, slot: int, *, logits: int, layers: Sequence[int] = ()) -> Output:
+        """Read tokens into the cache (None: no cache is kept). `logits`: of how many of the last tokens."""
 
     def read(self, ids: Sequence[int], cache: Any, slot: int = BASE_SLOT) -> Tensor:
         """Read tokens into the cache; logits (vocabulary,) after the last one."""
-        return self.forward(ids, cache, slot, logits="last").logits[0]
+        return self.forward(ids, cache, slot, logits=1).logits[0]
 
     def read_layers(self, ids: Sequence[int], cache: Any) -> tuple[Tensor, ...]:
         """Read tokens into the cache; hidden states (tokens, hidden) of the feature layers. No logits."""
-        return self.forward(ids, cache, BASE_SLOT, logits="none", layers=self.feature_layers).hidden
+        return self.forward(ids, cache, BASE_SLOT, logits=0, layers=self.feature_layers).hidden
 
     def choice(self, prompt: Sequence[int], options: Mapping[str, list[int]], cache: Any) -> dict[str, float]:
         """Probabilities of token sequences after `prompt`, normalised over the options. The cache is left as it was."""
@@ -97,7 +96,7 @@ class Runner(ABC):
         for ids in options.values():
             total = float(first[ids[0]])
             if len(ids) > 1:
-                out = self.forward(ids[:-1], cache, BASE_SLOT, logits="all").logits
+                out = self.forward(ids[:-1], cache, BASE_SLOT, logits=len(ids) - 1).logits
                 scores = torch.log_softmax(out.float(), -1)
                 total += float(sum(scores[i, token] for i, token in enumerate(ids[1:])))
                 cache.crop(start - cache.get_seq_length())
@@ -109,7 +108,7 @@ class Runner(ABC):
         self, ids: Sequence[int], positions: Sequence[int], targets: Sequence[int], slot: int = BASE_SLOT
     ) -> list[float]:
         """Natural-log probabilities of `targets[i]` after `ids[: positions[i] + 1]`, without any cache."""
-        out = self.forward(ids, None, slot, logits="all").logits
+        out = self.forward(ids, None, slot, logits=len(ids)).logits
         scores = torch.log_softmax(out[list(positions)].float(), -1)
         picked = scores.gather(1, torch.tensor(list(targets), device=scores.device)[:, None])[:, 0]
         return [float(v) for v in picked]

@@ -16,6 +16,7 @@ from torch import Tensor
 from lora_agent.engine.local.bank import BASE_SLOT
 from lora_agent.engine.local.contract import finish, output_grammar, read_output, token_logprobs
 from lora_agent.engine.local.decode import DecodeOptions, RowDecode
+from lora_agent.engine.local.lookup import Lookup
 from lora_agent.engine.local.prefix_cache import common_length
 from lora_agent.engine.local.repair import Repair
 from lora_agent.engine.local.runner import turn_features
@@ -234,7 +235,7 @@ class LocalSession:
         usage = self.prefill() + Usage(read=len(tail))
         tokenizer = self._engine.base.tokenizer
         repair = Repair(grammar, self._engine.vocabulary)
-        for _ in self._steps(tail, BASE_SLOT, self._cache, row, repair):
+        for _ in self._steps(self._ids, tail, BASE_SLOT, self._cache, row, repair):
             yield (self._text(row.tokens) if row.text is None else row.text).rstrip("\ufffd")
         completion = row.completion(tokenizer, usage.read, usage.reused)
         output, verdict, error = read_output(completion, grammar)
@@ -327,7 +328,7 @@ class LocalSession:
             try:
                 if passages:
                     engine.runner.read(passages, self._cache)
-                usage += self._run_suffix(tail, slot, self._cache, row, repair)
+                usage += self._run_suffix([*self._ids, *passages], tail, slot, self._cache, row, repair)
             finally:
                 if self.cached_tokens > before:
                     self._cache.crop(before - self.cached_tokens)
@@ -346,22 +347,34 @@ class LocalSession:
         runner.read(ids[keep:], cache, slot)
         engine.prefixes.store(package.digest, ids, runner.snapshot(cache), None)
         usage = Usage(read=len(ids) - keep, reused=keep)
-        return usage + self._run_suffix(tail, slot, cache, row, repair)
+        return usage + self._run_suffix(ids, tail, slot, cache, row, repair)
 
-    def _run_suffix(self, tail: list[int], slot: int, cache: Any, row: RowDecode, repair: Repair) -> Usage:
+    def _run_suffix(
+        self, prompt: Sequence[int], tail: list[int], slot: int, cache: Any, row: RowDecode, repair: Repair
+    ) -> Usage:
         """Read the suffix, decode, and leave the cache as it was."""
-        for _ in self._steps(tail, slot, cache, row, repair):
+        for _ in self._steps(prompt, tail, slot, cache, row, repair):
             pass
         return Usage(read=len(tail))
 
-    def _steps(self, tail: list[int], slot: int, cache: Any, row: RowDecode, repair: Repair) -> Iterator[None]:
-        """The decode, pausing after each forward pass; the cache is as before once it is over or closed."""
+    def _steps(
+        self, prompt: Sequence[int], tail: list[int], slot: int, cache: Any, row: RowDecode, repair: Repair
+    ) -> Iterator[None]:
+        """The decode, pausing after each forward pass; the cache, which holds what `prompt` is, is as before once it is
+        over or closed. A pass reads what is due and guesses of what may follow; wrong guesses are forgotten."""
+        runner = self._engine.runner
         before = cache.get_seq_length()
+        lookup = Lookup([*prompt, *tail]) if runner.guesses else None
         feed = tail + row.opening()
         try:
             while feed and row.running():
-                logits = self._engine.runner.read(feed, cache, slot)
-                feed = row.step(logits)
+                guess = row.likely(lookup.guess(row.tokens)) if lookup is not None else []
+                logits = runner.forward([*feed, *guess], cache, slot, logits=1 + len(guess)).logits
+                feed, right = self._take(row, logits, guess)
+                if lookup is not None:
+                    lookup.learn(len(guess), right)
+                if right < len(guess):
+                    cache.crop(right - len(guess))
                 yield
                 if not row.running() and repair.again(row):
                     feed = self._rewind(cache, before, [*tail, *row.tokens])
@@ -369,6 +382,18 @@ class LocalSession:
             grown = cache.get_seq_length() - before
             if grown:
                 cache.crop(-grown)
+
+    @staticmethod
+    def _take(row: RowDecode, logits: Tensor, guess: list[int]) -> tuple[list[int], int]:
+        """Let the row choose from `logits` (1 + guess, vocabulary) as far as the guess is what it chooses. Returns what
+        it is to read next and how many guessed tokens were right, and so are in the cache already."""
+        right = 0
+        while True:
+            feed = row.step(logits[right])
+            same = common_length(tuple(feed), tuple(guess[right:]))
+            right += same
+            if not feed or same < len(feed):
+                return feed[same:], right
 
     @staticmethod
     def _rewind(cache: Any, before: int, wanted: list[int]) -> list[int]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lora_agent.engine.local.lora import StackedBank
-from lora_agent.engine.local.runner import Output, Runner, Wanted
+from lora_agent.engine.local.runner import Output, Runner
 
 
 class TorchRunner(Runner):
@@ -41,18 +41,16 @@ class TorchRunner(Runner):
         return PaddedBatch(self, self._bank, rows)
 
     @torch.inference_mode()
-    def forward(
-        self, ids: Sequence[int], cache: Any, slot: int, *, logits: Wanted, layers: Sequence[int] = ()
-    ) -> Output:
+    def forward(self, ids: Sequence[int], cache: Any, slot: int, *, logits: int, layers: Sequence[int] = ()) -> Output:
         inputs = torch.tensor([list(ids)], device=self.device)
         shared: dict[str, Any] = {"input_ids": inputs, "past_key_values": cache, "use_cache": cache is not None}
         with self.turn, self._bank.use([slot]):
-            if logits == "none":
+            if not logits:
                 out = self.model.get_decoder()(**shared, output_hidden_states=bool(layers))
                 return Output(inputs.new_empty(0), tuple(out.hidden_states[layer][0] for layer in layers))
-            out = self.model(**shared, logits_to_keep=1 if logits == "last" else 0, output_hidden_states=bool(layers))
+            out = self.model(**shared, logits_to_keep=logits, output_hidden_states=bool(layers))
         hidden = tuple(out.hidden_states[layer][0] for layer in layers)
-        return Output(out.logits[0, -1:] if logits == "last" else out.logits[0], hidden)
+        return Output(out.logits[0, -logits:], hidden)
 
 
 class PaddedBatch:

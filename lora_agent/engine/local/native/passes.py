@@ -16,7 +16,6 @@ from typing import Any
 from torch import Tensor
 
 from lora_agent.engine.local.native.cache import KvCache
-from lora_agent.engine.local.runner import Wanted
 
 PASS_TOKENS = 512
 """Of one pass at most. From here on a pass is bound by arithmetic: more tokens at once are no faster."""
@@ -33,7 +32,8 @@ class Job:
     ids: Sequence[int]
     cache: KvCache
     adapter: int | None
-    wanted: Wanted
+    logits_of: int
+    """How many of the last tokens' logits are wanted."""
     layers: tuple[int, ...] = ()
     read: int = 0
     logits: list[Tensor] = field(default_factory=list)

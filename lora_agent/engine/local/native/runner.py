@@ -12,11 +12,13 @@ from lora_agent.engine.local.native.bank import NativeBank
 from lora_agent.engine.local.native.cache import KvCache, Snapshot
 from lora_agent.engine.local.native.model import Feed, NativeModel
 from lora_agent.engine.local.native.passes import Job, Passes, Piece
-from lora_agent.engine.local.runner import Output, Runner, Wanted
+from lora_agent.engine.local.runner import Output, Runner
 
 
 class NativeRunner(Runner):
     """Calls from several threads are computed together (see passes.py)."""
+
+    guesses = True
 
     def __init__(self, model: NativeModel, bank: NativeBank) -> None:
         super().__init__(model.config.layers)
@@ -36,9 +38,7 @@ class NativeRunner(Runner):
     def batch(self, rows: int) -> RaggedBatch:
         return RaggedBatch(self, rows)
 
-    def forward(
-        self, ids: Sequence[int], cache: Any, slot: int, *, logits: Wanted, layers: Sequence[int] = ()
-    ) -> Output:
+    def forward(self, ids: Sequence[int], cache: Any, slot: int, *, logits: int, layers: Sequence[int] = ()) -> Output:
         own = self.new_cache() if cache is None else cache
         job = Job(ids, own, self._bank.pointer(slot), logits, tuple(layers))
         self.passes.do([job])
@@ -50,9 +50,7 @@ class NativeRunner(Runner):
         feeds, outputs, ends = [], [], []
         first = 0
         for job, tokens in ((piece.job, piece.tokens) for piece in pieces):
-            last = job.read + tokens == len(job.ids)
-            end = range(tokens - 1, tokens) if last else range(0)
-            rows = {"none": range(0), "last": end, "all": range(tokens)}[job.wanted]
+            rows = range(max(0, len(job.ids) - job.logits_of - job.read), tokens)
             feeds.append(Feed(job.ids[job.read : job.read + tokens], job.cache, job.adapter))
             outputs += [first + row for row in rows]
             first += tokens
@@ -72,8 +70,7 @@ class NativeRunner(Runner):
         self, feeds: Sequence[Sequence[int]], caches: Sequence[KvCache], slots: Sequence[int], *, logits: bool = True
     ) -> Tensor:
         """Read each row's tokens onto its cache; logits (rows, vocabulary) after each row's last one."""
-        wanted: Wanted = "last" if logits else "none"
-        jobs = [Job(f, c, self._bank.pointer(s), wanted) for f, c, s in zip(feeds, caches, slots, strict=True)]
+        jobs = [Job(f, c, self._bank.pointer(s), int(logits)) for f, c, s in zip(feeds, caches, slots, strict=True)]
         self.passes.do(jobs)
         return torch.cat([part for job in jobs for part in job.logits]) if logits else torch.empty(0, 0)
 
