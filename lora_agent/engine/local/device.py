@@ -90,6 +90,9 @@ def _cpu(kernels: str, base: Path | None) -> Choice:
             return Choice("cpu", torch.float32, "the native kernels compute in float32", "native", why)
         if kernels == "native":
             raise ConfigError(f"the native kernels cannot be used: {missing}", hint="Leave `kernels` out.")
+        otherwise = f"; the native kernels: {missing}"
+    else:
+        otherwise = ""
     if "amx_bf16" in flags or "avx512_bf16" in flags:
         dtype, reason = torch.bfloat16, f"the CPU multiplies bfloat16 ({', '.join(sorted(flags))})"
     else:
@@ -98,7 +101,8 @@ def _cpu(kernels: str, base: Path | None) -> Choice:
     if kernels != "auto":
         return Choice("cpu", dtype, reason, "packed" if kernels == "packed" else "unpacked", "asked for")
     if "avx512f" in flags:
-        return Choice("cpu", dtype, reason, "packed", "AVX-512 found: bitsandbytes has fast 4-bit CPU kernels for it")
-    return Choice(
-        "cpu", dtype, reason, "unpacked", "no AVX-512: 4-bit values are expanded once to bfloat16, which decodes faster"
-    )
+        return Choice(
+            "cpu", dtype, reason, "packed", f"AVX-512 found: bitsandbytes has 4-bit products for it{otherwise}"
+        )
+    expanded = "no AVX-512: 4-bit values are expanded once to bfloat16, which decodes faster"
+    return Choice("cpu", dtype, reason, "unpacked", expanded + otherwise)
