@@ -5,7 +5,7 @@ validated, then with the gate's report and the calibration.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +26,7 @@ from lora_agent.registry import (
     GateRecord,
     Manifest,
     ScoreSpec,
+    VariantRecord,
     read_tensors,
     sha256_file,
     write_package,
@@ -57,11 +58,14 @@ def write(
     gate: GateRecord | None = None,
     calibration: Calibration | None = None,
     found: dict[str, Any] | None = None,
+    variants: Mapping[str, tuple[Path, VariantRecord]] | None = None,
 ) -> AdapterPackage:
     """A package of the run's weights at `folder`; an ungated one is refused by engines that were not told otherwise."""
     spec = make_spec(run, renderer)
     sources = _sources(run)
     manifest = _manifest(run, identity, sources, fingerprint, gate, calibration)
+    records = {name: record for name, (_, record) in (variants or {}).items()}
+    manifest = manifest.model_copy(update={"variants": records})
     return write_package(
         folder,
         spec,
@@ -71,6 +75,7 @@ def write(
         output_schema=run.schema("output"),
         readme=_card(run, spec, manifest, sources, found or {}),
         sources=_sources_text(sources),
+        variants={name: folder for name, (folder, _) in (variants or {}).items()},
         overwrite=True,
     )
 

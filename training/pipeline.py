@@ -18,7 +18,7 @@ from lora_agent.errors import ConfigError
 from lora_agent.types import compact_json
 
 from .run import Run
-from .stages import data, fit, gate, package, plan, probe, sweep, teach, validate
+from .stages import data, fit, gate, package, plan, probe, sweep, teach, validate, variants
 
 STAGES: dict[str, Any] = {
     "plan": plan,
@@ -29,6 +29,7 @@ STAGES: dict[str, Any] = {
     "fit": fit,
     "validate": validate,
     "gate": gate,
+    "variants": variants,
     "package": package,
 }
 

@@ -343,12 +343,22 @@ class Recipe(_Strict):
     base: str | None = None
     prompt: Prompt = Prompt()
     fit: Fit = Fit.model_validate({})
+    variants: tuple[Literal["alora", "lora"], ...] = ()
+    """[alora, lora] packs a plain LoRA beside the activated one, for vLLM (training/stages/variants.py). Off: it costs
+    another fit and doubles the package."""
     sweep: Sweep | None = None
     learning: Learning = Learning()
     gate: Gate = Gate()
 
     @model_validator(mode="after")
     def _learnable(self) -> Recipe:
+        if self.variants and (self.fit.kind != "alora" or set(self.variants) != {"alora", "lora"}):
+            raise ValueError(
+                f"`variants` {list(self.variants)} with kind {self.fit.kind!r}: only [alora, lora] of an aLoRA can be "
+                "built; a plain LoRA needs no variant, it runs everywhere"
+            )
+        if self.variants and self.learning.method not in ("sft", "distill"):
+            raise ValueError(f"`variants` are built from targets, not by {self.learning.method!r}")
         beyond_targets = self.learning.by_trl or self.learning.method == "on_policy"
         if beyond_targets and self.fit.kind not in ("alora", "lora"):
             raise ValueError(f"`{self.learning.method}` trains a LoRA or an aLoRA, not kind {self.fit.kind!r}")

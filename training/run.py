@@ -9,6 +9,7 @@ The folder of a run:
     metrics.jsonl  one line per step            fit.html, sweep.html   the same as plots
     sweep/         one folder per setting tried
     weights/       PEFT files                   .draft/        the package before its gate
+    variants/      one such folder per further variant of the adapter
     NAME/          the finished package
 """
 

@@ -21,7 +21,7 @@ from lora_agent.cli.main import main
 from lora_agent.engine.local.base import load_base
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.errors import GateError, UnsupportedAdapterError
-from lora_agent.registry import PromptSpec, read_package
+from lora_agent.registry import PromptSpec, Registry, plain_lora, read_package
 from lora_agent.render import suffix
 from lora_agent.types import Message
 
@@ -297,3 +297,28 @@ def test_every_way_of_serving_ends_with_what_the_plan_promised(
         with torch.inference_mode():
             made = base.model.generate(torch.tensor([ids]), max_new_tokens=12, do_sample=False)[0, len(ids) :]
         assert base.tokenizer.decode(made).startswith('{"priority":')
+
+
+def test_a_plain_variant_is_built_gated_and_packed(project: Path, base_dir: Path, tmp_path: Path) -> None:
+    write_recipe(project, base_dir, variants=["alora", "lora"])
+    assert train(project) == 0
+    package = read_package(project / "run" / "ticket")
+    variant = plain_lora(package)
+    assert (package.spec.kind, variant.spec.kind) == ("alora", "lora")
+    assert variant.digest != package.digest
+    assert variant.manifest.gate.passed
+    own, other = (load_file(p.weights_folder / "adapter_model.safetensors") for p in (package, variant))
+    assert own.keys() == other.keys()
+    assert any(not torch.equal(own[name], other[name]) for name in own)
+    engine = LocalEngine(load_base(base_dir), Registry.discover([package.folder], search=False))
+    engine.resident(package)
+    engine.resident(variant)  # its own fingerprint holds for its own weights
+    started = time.monotonic()
+    assert train(project) == 0  # nothing to do
+    assert time.monotonic() - started < 20
+
+
+def test_a_plain_lora_needs_no_variant(project: Path, base_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_recipe(project, base_dir, variants=["alora", "lora"], fit={"kind": "lora"})
+    assert train(project) == 2
+    assert "a plain LoRA needs no variant" in capsys.readouterr().err

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from lora_agent.engine.local.base import load_tokenizer
 from lora_agent.engine.local.checkpoint import ensure_checkpoint
-from lora_agent.registry import BaseIdentity, Calibration, Fingerprint, GateRecord
+from lora_agent.registry import BaseIdentity, Calibration, Fingerprint, GateRecord, VariantRecord
 
 from .. import packing
 from ..evaluate.candidate import merge
 from ..run import Run
+from . import variants
 
 
 def inputs(run: Run) -> Any:
@@ -20,6 +22,7 @@ def inputs(run: Run) -> Any:
         "gate": run.report("gate")["inputs"],
         "card": [recipe.version, recipe.description, recipe.examples, recipe.licence, recipe.data.licence],
         "folder": str(run.package.resolve()),
+        "variants": run.report("variants")["inputs"] if variants.needed(run) else None,
     }
 
 
@@ -56,8 +59,25 @@ def work(run: Run) -> dict[str, Any]:
         gate=record,
         calibration=Calibration.model_validate(values),
         found=validated,
+        variants=_variants(run),
     )
     return {"folder": str(run.package), "digest": package.digest, "passed": gate["passed"], "served": served}
+
+
+def _variants(run: Run) -> dict[str, tuple[Path, VariantRecord]]:
+    """Weights and record of each variant; one that failed its gate is packed too, and refused when it is asked for."""
+    built = run.report("variants")["built"] if variants.needed(run) else {}
+    return {kind: (run.folder / found["weights"], _record(found)) for kind, found in built.items()}
+
+
+def _record(found: dict[str, Any]) -> VariantRecord:
+    report = {**_public(found)["report"], "reasons": found["reasons"], "steps": found["steps"]}
+    values = {k: found["calibration"][k] for k in ("confidence", "score", "ece", "n")}
+    return VariantRecord(
+        gate=GateRecord(passed=found["passed"], report=report),
+        calibration=Calibration.model_validate(values),
+        fingerprint=Fingerprint.model_validate(found["fingerprint"]),
+    )
 
 
 def _public(validated: dict[str, Any]) -> dict[str, Any]:
