@@ -179,6 +179,8 @@ class Result:
     """Valid, but finished by the shortest way because the token budget was nearly spent."""
     token_logprobs: tuple[TokenLogprob, ...] = ()
     """Per token of `raw`, where the caller asked for `top_logprobs`."""
+    preamble: str | None = None
+    """The free text before the value, where one was asked for."""
     redecoded: int = 0
     """How often a part was decoded again because a keyword that no grammar expresses did not hold."""
 

@@ -31,11 +31,14 @@ def adapter_input(
     return inputs
 
 
-def answer_prompt(renderer: ChatRenderer, schema: JsonSchema | None) -> list[int]:
+def answer_prompt(renderer: ChatRenderer, schema: JsonSchema | None, *, preamble: bool = False) -> list[int]:
     """Tokens after the context that make the base answer, under a schema with the request for JSON before it."""
     prompt = renderer.generation_prompt
     if schema is not None:
-        prompt = system_turn(renderer, f"Answer in JSON: {type_text(schema)}") + prompt
+        how = (
+            "Think first, in a sentence or two. Then write ```json and answer in JSON" if preamble else "Answer in JSON"
+        )
+        prompt = system_turn(renderer, f"{how}: {type_text(schema)}") + prompt
     return renderer.tokens(prompt)
 
 

@@ -13,7 +13,7 @@ from lora_agent.structured.compile import compile_choice, compile_regex, compile
 from lora_agent.structured.constraint import Constraint
 from lora_agent.structured.explain import Explanation, explain
 from lora_agent.structured.faults import Note
-from lora_agent.structured.grammar import Grammar
+from lora_agent.structured.grammar import MARKER, Grammar
 from lora_agent.structured.output_type import schema_of
 from lora_agent.structured.partial import parse_partial
 from lora_agent.structured.validate import Validation, validate
@@ -21,6 +21,7 @@ from lora_agent.structured.vocabulary import Vocabulary
 from lora_agent.structured.way_out import way_out
 
 __all__ = [
+    "MARKER",
     "Bound",
     "Constraint",
     "Explanation",

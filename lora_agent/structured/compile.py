@@ -13,6 +13,7 @@ import marshal
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from threading import Lock
 from typing import Any, cast
 
@@ -22,7 +23,7 @@ from lora_agent.structured.check import read_schema
 from lora_agent.structured.document import Document
 from lora_agent.structured.explain import strange_keywords
 from lora_agent.structured.faults import Note
-from lora_agent.structured.grammar import Grammar, Tier, json_grammar, matcher_of
+from lora_agent.structured.grammar import Grammar, Tier, json_grammar, matcher_of, with_preamble
 from lora_agent.structured.locate import locate, overlapping
 from lora_agent.structured.lower import lower
 from lora_agent.structured.share import share
@@ -44,13 +45,16 @@ def compile_schema(
     *,
     budget_tokens: int | None = 512,
     lenient: bool = False,
+    preamble: int | None = None,
 ) -> Grammar:
-    """The grammar of all values that fit `schema` within a budget. `budget_tokens=None` adds no bounds."""
-    return _cached(
-        ("schema", schema, budget_tokens, lenient),
-        vocabulary,
-        lambda digest: _stored(schema, vocabulary, budget_tokens, lenient, digest),
-    )
+    """The grammar of all values that fit `schema` within a budget. `budget_tokens=None` adds no bounds. `preamble`:
+    free text of at most so many characters comes first, then MARKER, then the value. Raises SchemaError."""
+
+    def build(digest: str) -> Grammar:
+        grammar = _stored(schema, vocabulary, budget_tokens, lenient, digest)
+        return grammar if preamble is None else _after_text(grammar, preamble)
+
+    return _cached(("schema", schema, budget_tokens, lenient, preamble), vocabulary, build)
 
 
 def compile_choice(choices: Sequence[str], vocabulary: Vocabulary) -> Grammar:
@@ -95,6 +99,13 @@ def _cached(key: Any, vocabulary: Vocabulary, build: Callable[[str], Grammar]) -
     return grammar
 
 
+def _after_text(grammar: Grammar, characters: int) -> Grammar:
+    matcher = matcher_of(with_preamble(grammar.text, characters), grammar.vocabulary)
+    if matcher.is_error():
+        raise SchemaError(f"no text can come before it: {matcher.get_error():.300}", hint="Leave out `preamble`.")
+    return replace(grammar, matcher=matcher, preamble=characters)
+
+
 def _text_grammar(what: str, value: Any, form: Callable[[Any], str], vocabulary: Vocabulary, digest: str) -> Grammar:
     from llguidance import LLMatcher
 
@@ -123,7 +134,7 @@ def _stored(
         if key and time.perf_counter() - started > STORED_FROM_S:
             save(key, plan)
     return Grammar(
-        digest, cast("Tier", plan.tier), vocabulary, matcher, schema, plan.bounded, plan.bounds, plan.checked
+        digest, cast("Tier", plan.tier), vocabulary, matcher, schema, plan.bounded, plan.bounds, plan.checked, plan.text
     )
 
 

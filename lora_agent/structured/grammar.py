@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lora_agent.structured.constraint import Constraint
     from lora_agent.structured.validate import Validation
 
+MARKER = "```json\n"
+"""Ends the free text before a value. The fence is what models write there by themselves."""
 Tier = Literal["strict", "lenient", "generic", "text"]
 """strict: the grammar enforces all but `checked`. lenient: llguidance dropped more, also named in `checked`.
 generic: any JSON, everything is checked after. text: a choice or a regular expression, not JSON."""
@@ -40,6 +42,17 @@ class Grammar:
     bounded: JsonSchema | None = field(default=None, repr=False)
     bounds: tuple[Bound, ...] = ()
     checked: tuple[Note, ...] = ()
+    text: str = field(default="", repr=False)
+    """The grammar in llguidance's form; "" for a choice or a regular expression."""
+    preamble: int | None = None
+    """Characters of free text that may stand before the value, up to MARKER; None: the value alone."""
+
+    def split(self, text: str) -> tuple[str, str]:
+        """What stands before the value (the marker included), and the value."""
+        if self.preamble is None:
+            return "", text
+        free, marker, value = text.partition(MARKER)
+        return free + marker, value
 
     @property
     def exact(self) -> bool:
@@ -85,7 +98,7 @@ class Grammar:
         from lora_agent.structured.validate import Fault, Validation, validate
 
         if self.schema is not None:
-            return validate(text, self.schema)
+            return validate(self.split(text)[1], self.schema)
         matcher = self.matcher.deep_copy()
         tokens = self.vocabulary.encode(text)
         if matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting():
@@ -105,6 +118,15 @@ def json_grammar(schema: JsonSchema, *, coerce_one_of: bool = False, lenient: bo
     # What LLMatcher.grammar_from_json_schema makes, without reading the text and writing it once more.
     named = {"name": "json_schema", "json_schema": {**schema, "x-guidance": options}}
     return json.dumps({"grammars": [named]}, ensure_ascii=False)
+
+
+def with_preamble(grammar: str, characters: int) -> str:
+    """The grammar of free text, at most so long, then MARKER, then the JSON of `grammar` (made by `json_grammar`)."""
+    (named,) = json.loads(grammar)["grammars"]
+    marker = MARKER.replace("\n", "\\n")
+    value = json.dumps(named["json_schema"], ensure_ascii=False)
+    lark = f"start: free value\nfree[lazy]: /(?s:.{{0,{characters}}}){marker}/\nvalue: %json {value}"
+    return json.dumps({"grammars": [{"lark_grammar": lark}]}, ensure_ascii=False)
 
 
 def refusal(grammar: str) -> str:

@@ -30,6 +30,7 @@ from lora_agent.errors import (
     UnknownBaseError,
     WrongBaseError,
 )
+from lora_agent.structured import MARKER, validate
 from lora_agent.types import Result
 
 TALK = [{"role": "user", "content": "What is the weather in Oslo?"}]
@@ -103,6 +104,23 @@ def test_choices_and_patterns_bind_the_base(engine: LocalEngine) -> None:
         engine.generate(TALK, schema=BOUNDED, choices=["warm"])
     with pytest.raises(TruncatedOutputError):
         engine.generate(TALK, regex="[a-z]{50}", max_tokens=4)
+
+
+def test_free_text_may_come_before_a_value(engine: LocalEngine) -> None:
+    for seed in range(3):
+        result = engine.session(TALK).generate(
+            schema=BOUNDED, preamble=True, max_tokens=96, temperature=1.0, seed=seed, top_p=0.9
+        )
+        assert result.verdict == "valid", result.error
+        assert result.preamble is not None
+        assert result.raw.startswith(result.preamble + MARKER)
+        assert validate(result.raw.removeprefix(result.preamble + MARKER), BOUNDED).value == result.output
+    assert engine.session(TALK).generate(schema=BOUNDED).preamble is None
+    *partial, last = engine.stream(TALK, schema=BOUNDED, preamble=True, max_tokens=96)
+    assert last == engine.generate(TALK, schema=BOUNDED, preamble=True, max_tokens=96)
+    assert all(isinstance(value, dict) for value in partial)
+    with pytest.raises(SchemaError, match="without a schema"):
+        engine.generate(TALK, preamble=True)
 
 
 def test_a_value_is_closed_before_the_budget_cuts_it_off(engine: LocalEngine) -> None:

@@ -243,6 +243,22 @@ def test_a_format_of_a_later_draft_is_written_but_not_demanded(vocabulary: Vocab
     assert exact.validate('"x"').valid
 
 
+def test_free_text_then_json(vocabulary: Vocabulary) -> None:
+    grammar = compile_schema({"type": "integer", "maximum": 9, "minimum": 0}, vocabulary, preamble=20)
+    assert accepts(grammar, 'Three, "I" think.```json\n3')
+    assert accepts(grammar, "```json\n3")
+    assert accepts(grammar, "`` ```j{```json\n3")
+    assert not accepts(grammar, "3")
+    assert not accepts(grammar, "x" * 21 + "```json\n3")
+    assert not accepts(grammar, "x```json\n12")
+    assert grammar.validate("x```json\n3").value == 3
+    assert not grammar.validate("x```json\n-3").valid
+    assert grammar.split("x```json\n3") == ("x```json\n", "3")
+    assert compile_schema({"type": "boolean"}, vocabulary, preamble=5) is not compile_schema(
+        {"type": "boolean"}, vocabulary
+    )
+
+
 @pytest.mark.parametrize(
     "schema",
     [

@@ -25,7 +25,7 @@ from lora_agent.engine.local.session import BASE_MAX_TOKENS, LocalSession
 from lora_agent.errors import ModelOutputError, PackageFormatError, TruncatedOutputError, UnknownAdapterError
 from lora_agent.registry import AdapterPackage, Registry, check_base, check_fingerprint, check_gate, read_tensors
 from lora_agent.render import input_messages, read_messages, read_tools
-from lora_agent.structured import parse_partial, schema_of
+from lora_agent.structured import MARKER, parse_partial, schema_of
 from lora_agent.types import Message, Result, Tool
 
 if TYPE_CHECKING:
@@ -236,6 +236,7 @@ class LocalEngine:
     def generate(self, messages: Any, schema: Any = None, **options: Any) -> Any:
         """The base's answer: text, or with a schema a value of it, converted to that type. `schema`: a pydantic class,
         dataclass, TypedDict, Literal, Enum, list or union of such, or a JSON Schema dict. Or `regex=`, `choices=`.
+        With `preamble=True` the base thinks in free text before the value; `session.generate` has that text as well.
 
         Raises TruncatedOutputError and ModelOutputError where no valid value came, SchemaError before any token.
         """
@@ -246,14 +247,23 @@ class LocalEngine:
         )
 
     def stream(
-        self, messages: Any, schema: Any = None, *, max_tokens: int | None = None, **options: Any
+        self,
+        messages: Any,
+        schema: Any = None,
+        *,
+        max_tokens: int | None = None,
+        preamble: bool = False,
+        **options: Any,
     ) -> Iterator[Any]:
         """Like `generate`, as it is written: the text so far, or with a schema the value so far (unfinished parts left
         out; not yet validated). The last value is what `generate` would have returned."""
         json_schema, convert = (None, None) if schema is None else schema_of(schema)
         shape = {name: options.pop(name, None) for name in ("regex", "choices")}
         pieces = self.session(messages).stream(
-            DecodeOptions(max_tokens or BASE_MAX_TOKENS, close=True, **options), schema=json_schema, **shape
+            DecodeOptions(max_tokens or BASE_MAX_TOKENS, close=True, **options),
+            schema=json_schema,
+            preamble=preamble,
+            **shape,
         )
         last: Any = None
         while True:
@@ -263,7 +273,8 @@ class LocalEngine:
                 bound = any(given is not None for given in (schema, *shape.values()))
                 yield typed_value(end.value, convert, constrained=bound)
                 return
-            partial = text if schema is None else parse_partial(text)
+            written = text.partition(MARKER)[2] if preamble else text
+            partial = text if schema is None else parse_partial(written)
             if partial is not None and partial != last:
                 last = partial
                 yield partial

@@ -32,11 +32,12 @@ class Repair:
         found = self._grammar.validate(text)
         if not found.errors:
             return False
-        span = value_span(text, found.errors[0].pointer)
+        before, value = self._grammar.split(text)
+        span = value_span(value, found.errors[0].pointer)
         if span is None:
             return False
         self.left -= 1
-        if not row.go_back(self._first_token(row, text[: span[0]])):
+        if not row.go_back(self._first_token(row, before + value[: span[0]])):
             return False
         self.made += 1
         return True

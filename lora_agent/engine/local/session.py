@@ -25,7 +25,7 @@ from lora_agent.engine.protocol import Cancel
 from lora_agent.errors import ContextTooLongError, SchemaError
 from lora_agent.registry import AdapterPackage
 from lora_agent.render import read_documents, read_messages, suffix
-from lora_agent.structured import Grammar, compile_choice, compile_regex, compile_schema
+from lora_agent.structured import MARKER, Grammar, compile_choice, compile_regex, compile_schema
 from lora_agent.structured.calls import MAX_CALLS
 from lora_agent.types import JsonSchema, Message, Result, Route, Tool, Usage
 
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 BASE_MAX_TOKENS = 256
 """Of a free answer by the base, when the caller gives no budget."""
+
+
+MAX_PREAMBLE = 1024
+"""Characters of free text before a value."""
 
 
 class LocalSession:
@@ -188,11 +192,13 @@ class LocalSession:
         stop: Sequence[str] = (),
         top_logprobs: int | None = None,
         watch: Callable[[str], None] | None = None,
+        preamble: bool = False,
     ) -> Result:
         """The base's own answer: free, or under one of `schema` (the request for JSON is written into the prompt as
-        well), `regex` (Rust syntax, the whole text) and `choices`. Near the end of the budget the value is finished by
-        the shortest way that the grammar allows (`closed_early`). A free answer ends before the first of the texts in
-        `stop`. `watch` is told the text so far after each forward pass. Raises SchemaError before any token."""
+        well; with `preamble` the base may think in free text first), `regex` (Rust syntax, the whole text) and
+        `choices`. Near the end of the budget the value is finished by the shortest way that the grammar allows
+        (`closed_early`). A free answer ends before the first of the texts in `stop`. `watch` is told the text so far
+        after each forward pass. Raises SchemaError before any token."""
         options = DecodeOptions(
             max_tokens or BASE_MAX_TOKENS,
             deadline,
@@ -205,7 +211,7 @@ class LocalSession:
             top_logprobs=top_logprobs,
             watch=watch,
         )
-        pieces = self.stream(options, schema=schema, regex=regex, choices=choices)
+        pieces = self.stream(options, schema=schema, regex=regex, choices=choices, preamble=preamble)
         while True:
             try:
                 next(pieces)
@@ -219,19 +225,20 @@ class LocalSession:
         schema: JsonSchema | None = None,
         regex: str | None = None,
         choices: Sequence[str] | None = None,
+        preamble: bool = False,
     ) -> Generator[str, None, Result]:
         """Like `generate`: yields the text so far after each step, and returns the Result. Other sessions may work
         between two steps; closing the generator ends the decode."""
         started = time.perf_counter()
         options = options or DecodeOptions(BASE_MAX_TOKENS)
-        grammar = self._grammar(schema, regex, choices, options.max_tokens)
+        grammar = self._grammar(schema, regex, choices, options.max_tokens, preamble)
         if options.stop and grammar is not None:
             raise SchemaError(
                 f"stop texts {options.stop!r} together with a grammar",
                 hint="Leave out `stop`: the schema, regex or choices say where the text ends.",
             )
         row = self._row(grammar, options)
-        tail = self._opening(schema)
+        tail = self._opening(schema, preamble)
         usage = self.prefill() + Usage(read=len(tail))
         tokenizer = self._engine.base.tokenizer
         repair = Repair(grammar, self._engine.vocabulary)
@@ -251,22 +258,32 @@ class LocalSession:
             logprobs=completion.logprobs,
             closed_early=completion.closed_early,
             redecoded=repair.made,
+            preamble=grammar.split(completion.text)[0].removesuffix(MARKER) if preamble and grammar else None,
             token_logprobs=token_logprobs(row.tokens, row.logprobs, row.tops, self._engine.vocabulary),
         )
 
-    def _opening(self, schema: JsonSchema | None) -> list[int]:
+    def _opening(self, schema: JsonSchema | None, preamble: bool) -> list[int]:
         """What the base reads between the context and its own words."""
-        return answer_prompt(self._engine.base.renderer, schema)
+        return answer_prompt(self._engine.base.renderer, schema, preamble=preamble)
 
     def _grammar(
-        self, schema: JsonSchema | None, regex: str | None, choices: Sequence[str] | None, budget: int
+        self,
+        schema: JsonSchema | None,
+        regex: str | None,
+        choices: Sequence[str] | None,
+        budget: int,
+        preamble: bool = False,
     ) -> Grammar | None:
         given = [n for n, v in (("schema", schema), ("regex", regex), ("choices", choices)) if v is not None]
         if len(given) > 1:
             raise SchemaError(f"{' and '.join(given)} at once", hint="Give one of schema, regex and choices.")
+        if preamble and schema is None:
+            raise SchemaError("a preamble without a schema", hint="Give the schema of the value that follows the text.")
         vocabulary = self._engine.vocabulary
         if schema is not None:
-            return compile_schema(schema, vocabulary, budget_tokens=budget)
+            # A token is four characters as texts go, and one at worst: half of the budget is always left.
+            characters = min(budget // 2, MAX_PREAMBLE) if preamble else None
+            return compile_schema(schema, vocabulary, budget_tokens=budget, preamble=characters)
         if regex is not None:
             return compile_regex(regex, vocabulary)
         return None if choices is None else compile_choice(choices, vocabulary)

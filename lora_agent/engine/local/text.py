@@ -32,7 +32,7 @@ class TextSession(LocalSession):
         self._check_length(len(self._tokens), 0)
         return self._tokens[:-1]
 
-    def _opening(self, schema: JsonSchema | None) -> list[int]:
+    def _opening(self, schema: JsonSchema | None, preamble: bool) -> list[int]:
         return self._tokens[-1:]
 
     def _last_turn_start(self) -> int:
