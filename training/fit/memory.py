@@ -6,6 +6,9 @@ Granite), all in float32. `benchmarks/training_memory.py` and the probe compare 
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import os
 import resource
 import sys
@@ -16,9 +19,12 @@ from typing import Any
 from ..encode import Encoded
 from ..recipe import Fit
 from .batches import Batch, make_batch
-from .trainable import decoder_of
 
 FLOAT = 4
+_KEPT_BY_MALLOC = 1.3
+"""What a step's tensors take over their bytes: glibc keeps freed blocks that the next tensor does not fit in. Measured
+by benchmarks/training_memory.py; handing every block back at once (M_MMAP_THRESHOLD of 1 MiB) costs half as much time
+again."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +71,10 @@ class _Shape:
         return cls(config.num_hidden_layers, hidden, inner, wide, shared, linear_in)
 
 
-def forecast(model: Any, rows: Sequence[Encoded], fit: Fit, runtime: int) -> Forecast:
-    """One step on the batch `rows`. `model` with its adapter on, `runtime`: bytes that the process held before the
-    model was loaded."""
-    config = decoder_of(model).config
+def forecast(model: Any, rows: Sequence[Encoded], fit: Fit, held_now: int) -> Forecast:
+    """One step on the batch `rows`. `model` with its adapter on; `held_now`: bytes that the process holds with it
+    (`resident()`), of which what is no weight of the model is the libraries'."""
+    config = model.config
     trained = [p for p in model.parameters() if p.requires_grad]
     unique = {id(p): p for p in [*model.parameters(), *model.buffers()]}.values()
     held = sum(p.numel() * p.element_size() for p in unique)
@@ -80,7 +86,9 @@ def forecast(model: Any, rows: Sequence[Encoded], fit: Fit, runtime: int) -> For
         batch = make_batch(rows)
         activations = _packed(batch, fit, shape)
         logits = 3 * FLOAT * int((batch.labels >= 0).sum()) * vocabulary
-    return Forecast(runtime, held - own, _states(trained, fit) + own, activations, logits)
+    runtime = max(0, held_now - held)
+    kept = round(_KEPT_BY_MALLOC * (activations + logits))
+    return Forecast(runtime, held - own, _states(trained, fit) + own, kept - logits, logits)
 
 
 def _states(trained: Sequence[Any], fit: Fit) -> int:
@@ -137,6 +145,14 @@ def available() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def give_back() -> None:
+    """Hand freed memory back to the system, which glibc keeps for itself."""
+    gc.collect()
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 def resident() -> int:
     """Bytes that this process holds now (Linux), else at most held."""
     try:
@@ -146,7 +162,22 @@ def resident() -> int:
         return peak()
 
 
+def reset_peak() -> bool:
+    """Count the peak from here on (Linux). False where that cannot be done: `peak` is then of the whole process."""
+    try:
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+            file.write("5")
+    except OSError:
+        return False
+    return True
+
+
 def peak() -> int:
-    """Bytes that this process held at most so far."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    """Bytes that this process held at most, since it started or since `reset_peak`."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as file:
+            line = next(line for line in file if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    except (OSError, StopIteration):
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from lora_agent.engine.local.unpacked import UnpackedEmbedding, UnpackedLinear
 from lora_agent.errors import ConfigError
 
 from ..recipe import Fit, Recipe
+from .memory import give_back
 
 
 def load_frozen(base: str | None, *, device: str | None = None) -> BaseModel:
@@ -41,6 +43,11 @@ def load_frozen(base: str | None, *, device: str | None = None) -> BaseModel:
             model.set_submodule(name, linear)
         elif isinstance(module, UnpackedEmbedding):
             model.set_submodule(name, nn.Embedding.from_pretrained(module.weight.float()))
+    for flag in ("is_loaded_in_4bit", "is_quantized"):  # it no longer is, and PEFT refuses to merge where it reads so
+        if hasattr(model, flag):
+            setattr(model, flag, False)
+    del module
+    give_back()  # 410 MB of the 135M base's bfloat16 copy and of its checkpoint
     return loaded
 
 
@@ -63,9 +70,10 @@ def add_adapter(base: BaseModel, recipe: Recipe, start: Path | None = None, *, s
         base.model.requires_grad_(True)
         return base.model
     config = _config(recipe.fit, steps)
-    config.base_model_name_or_path = base.id
     try:
-        model = get_peft_model(base.model, config, autocast_adapter_dtype=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")  # PEFT reads the older name
+            model = get_peft_model(base.model, config, autocast_adapter_dtype=True)
     except ValueError as error:  # IA3: "Please specify `target_modules`"
         raise ConfigError(
             f"PEFT cannot put {recipe.fit.method.title} on {base.model.config.model_type!r}: {error}",

@@ -31,6 +31,8 @@ def work(run: Run) -> dict[str, Any]:
         low, high = report["adapter"]["valid_95"]
         said = f"valid outputs {report['adapter']['valid']} ({low} to {high}, n = {report['adapter']['n']})"
         reasons.append(f"{said} are under {rules.min_valid}")
+    if report.get("without_effect"):
+        reasons.append(f"{report['without_effect']}: it has learnt next to nothing; train longer or at a higher rate")
     if previous and "correct" in previous:
         worse = report["adapter"]["correct"] < previous["correct"] and previous["mcnemar_p"] <= _SIGNIFICANT
         if worse:

@@ -1,20 +1,21 @@
 """One step on the heaviest batch before the real run: does it fit, how long will it all take.
 
-The peak is that of the process, so it is the step's own only where no earlier stage held more.
+The peak is counted from the step on (on Linux; elsewhere it is that of the whole process so far).
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import torch
 
 from lora_agent.errors import MemoryForecastError
 
-from ..encode import read_encoded
+from ..encode import Encoded, read_encoded
 from ..fit.loop import plan
-from ..fit.memory import Forecast, available, forecast, heaviest, peak, resident
+from ..fit.memory import Forecast, available, forecast, heaviest, peak, reset_peak, resident
 from ..fit.step import Objective
 from ..fit.trainable import add_adapter, load_for
 from ..recipe import Fit, Recipe
@@ -32,18 +33,18 @@ def inputs(run: Run) -> Any:
 
 def work(run: Run) -> dict[str, Any]:
     """Raises MemoryForecastError, with the largest batch that would fit, before the step is tried."""
-    runtime = resident()
-    room = available()
     fit = _largest(run.recipe)
     rows = read_encoded(run.rows_file("tokens"))
     batches = plan(rows, fit)
     model = add_adapter(load_for(run.recipe), run.recipe.model_copy(update={"fit": fit}), steps=len(batches))
     objective = Objective(model, fit)
     chosen = heaviest(batches)
-    expected = forecast(model, chosen, fit, runtime)
-    if expected.total - runtime > room:
-        _refuse(model, chosen, fit, runtime, room, expected)
+    held, room = resident(), available()
+    expected = forecast(model, chosen, fit, held)
+    if expected.total - held > room:
+        _refuse(model, batches, fit, held, room, expected)
     objective.prepare()
+    reset_peak()
     started = time.monotonic()
     objective(chosen).backward()
     seconds = time.monotonic() - started
@@ -69,11 +70,27 @@ def _largest(recipe: Recipe) -> Fit:
     return recipe.fit.model_copy(update=heavy)
 
 
-def _refuse(model: Any, chosen: Any, fit: Fit, runtime: int, room: int, expected: Forecast) -> None:
-    rows = len(chosen) // 2
-    while rows and forecast(model, chosen[:rows], fit, runtime).total - runtime > room:
-        rows //= 2
-    change = f"Set `fit: {{batch_rows: {rows}}}`." if rows else "Set `fit: {max_tokens: ...}` lower: a row is too much."
+def _refuse(
+    model: Any, batches: Sequence[Sequence[Encoded]], fit: Fit, held: int, room: int, expected: Forecast
+) -> NoReturn:
+    """Raises MemoryForecastError with the smallest change that would fit."""
+    chosen = heaviest(batches)
+
+    def fits(rows: Sequence[Encoded]) -> bool:
+        return forecast(model, rows, fit, held).total - held <= room
+
+    most = next((n for n in range(len(chosen) - 1, 0, -1) if fits(chosen[:n])), 0)
+    if most:
+        change = f"Set `fit: {{batch_rows: {most}}}`."
+    else:
+        lengths = sorted({len(row) for batch in batches for row in batch}, reverse=True)
+        alone = {len(row): row for batch in batches for row in batch}
+        length = next((n for n in lengths if fits([alone[n]])), None)
+        change = (
+            f"Set `fit: {{batch_rows: 1, max_tokens: {length}}}`: longer rows are then dropped and counted."
+            if length is not None
+            else "Not even one row fits: free memory, or train a smaller base."
+        )
     parts = ", ".join(f"{name} {value} MiB" for name, value in expected.report().items() if name != "total")
     raise MemoryForecastError(
         f"a step on {len(chosen)} rows takes about {expected.total / 2**30:.1f} GiB ({parts}), but "

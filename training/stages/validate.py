@@ -10,8 +10,8 @@ import torch
 
 from lora_agent.engine.local.base import BaseModel, load_base
 from lora_agent.engine.local.engine import LocalEngine
-from lora_agent.errors import AdapterError, BaseModelError
-from lora_agent.registry import AdapterPackage, Registry, read_tensors
+from lora_agent.errors import AdapterError, BaseModelError, FingerprintError
+from lora_agent.registry import AdapterPackage, Fingerprint, Registry, check_fingerprint, read_tensors
 
 from .. import packing
 from ..data.rows import Row, read_rows
@@ -66,6 +66,7 @@ def work(run: Run) -> dict[str, Any]:
     if fingerprint is None:
         return found
     found["fingerprint"] = fingerprint.model_dump(mode="json")
+    found["report"]["without_effect"] = _without_effect(fingerprint)
     found["previous"] = _against_previous(run, base, engine, rows, scored)
     found["report"]["interference"] = interference(base, package, engine)
     del engine, candidate
@@ -73,13 +74,25 @@ def work(run: Run) -> dict[str, Any]:
     return found
 
 
-def _proven(run: Run, base: BaseModel, dev: Sequence[Row]) -> tuple[LocalEngine, AdapterPackage, Any]:
+def _proven(run: Run, base: BaseModel, dev: Sequence[Row]) -> tuple[LocalEngine, AdapterPackage, Fingerprint]:
     """The very files that will ship, as a draft, and their fingerprint."""
     package = packing.write(run, run.draft, base.renderer, base.identity)
     engine = _engine(base, package)
     fingerprint = packing.make_fingerprint(engine, package, dev, run.spelling(base.renderer, base.vocabulary))
     package = packing.write(run, run.draft, base.renderer, base.identity, fingerprint=fingerprint)
-    return _engine(base, package, engine), package, fingerprint
+    engine = _engine(base, package, engine)
+    # Put there by hand: an adapter that has learnt next to nothing is for the gate to judge, not an error.
+    engine.bank.put(package.digest, read_tensors(package, engine.bank.shapes))
+    return engine, package, fingerprint
+
+
+def _without_effect(fingerprint: Fingerprint) -> str | None:
+    """What is wrong with a fingerprint that an engine will refuse; None for a sound one."""
+    try:
+        check_fingerprint(fingerprint, fingerprint.base, fingerprint.adapted)
+    except FingerprintError as error:
+        return error.message
+    return None
 
 
 def _engine(base: BaseModel, package: AdapterPackage, old: LocalEngine | None = None) -> LocalEngine:
