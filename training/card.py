@@ -113,7 +113,7 @@ def _data(sources: list[dict[str, Any]], decontaminated: bool) -> str:
 
 
 def _use(recipe: Recipe, spec: AdapterSpec, manifest: Manifest) -> str:
-    base, served = manifest.base.id, recipe.fit.method.served
+    base, served = manifest.base.id, recipe.served
     if served == "merged":
         how = (
             "This method changes weights in a way that the engine cannot swap, so `merged/` holds a model of its "

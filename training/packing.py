@@ -35,6 +35,7 @@ from lora_agent.registry.staging import copy_file, staged
 from lora_agent.render import ChatRenderer
 
 from .card import card
+from .compose.combine import read_parts
 from .data.origins import describe, digest
 from .data.rows import Row
 from .encode import Encoded, TargetSpelling, encode
@@ -117,7 +118,7 @@ def write_unserved(
             merged(staging / "merged")
         files = {str(p.relative_to(staging)): sha256_file(p) for p in sorted(staging.rglob("*")) if p.is_file()}
         record = manifest.model_copy(update={"files": files}).model_dump(mode="json", exclude={"fingerprint"})
-        record["served"] = run.recipe.fit.method.served
+        record["served"] = run.recipe.served
         (staging / "manifest.json").write_text(
             json.dumps(record, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
         )
@@ -130,6 +131,14 @@ def _card(run: Run, spec: AdapterSpec, manifest: Manifest, sources: list[dict[st
 
 
 def _sources(run: Run) -> list[dict[str, Any]]:
+    """What the adapter was trained on, or the packages that it is composed of."""
+    if run.recipe.compose is not None:
+        parts = read_parts(run.recipe, run.recipe_path.parent)
+        return [
+            {"name": p.name, "origin": f"adapter package, version {p.version}", "licence": p.spec.licence}
+            | {"files": {"package": p.digest}, "rows": sum(record.rows for record in p.manifest.data)}
+            for p in parts
+        ]
     return describe(
         run.report("data")["train"]["sources"],
         seed=run.recipe.fit.seed,

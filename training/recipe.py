@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lora_agent.errors import ConfigError
 
-from .methods import METHODS, Kind, Method, contradiction, method
+from .methods import METHODS, Kind, Method, Served, contradiction, method
 
 
 class _Strict(BaseModel):
@@ -307,6 +307,31 @@ class Learning(_Strict):
         return self
 
 
+class Compose(_Strict):
+    """An adapter made of others, without training; its package passes the same gate as any."""
+
+    method: Literal["linear", "svd", "cat", "ties", "dare_linear", "dare_ties", "merge"] = "cat"
+    """`cat` puts them side by side, exactly; `svd` brings their sum back to one rank; `linear` averages A and B apart,
+    which is rough; `ties` (arXiv 2306.01708) and `dare_*` (arXiv 2311.03099) drop small or random entries and settle
+    signs. `merge` writes the sum into the 16-bit base: a model of its own."""
+    adapters: tuple[str, ...] = Field(min_length=1)
+    """Package folders, relative to the recipe; all of the kind that `fit.kind` says and for one base."""
+    weights: tuple[float, ...] | None = None
+    """One for each. Default: equal shares that sum to 1."""
+    density: float = Field(0.5, gt=0, le=1)
+    """Share of entries that `ties` and `dare_*` keep."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Compose:
+        if self.method != "merge" and len(self.adapters) < 2:
+            raise ValueError(f"`{self.method}` combines two adapters or more")
+        if self.weights is not None and len(self.weights) != len(self.adapters):
+            raise ValueError(f"{len(self.weights)} weights for {len(self.adapters)} adapters")
+        if "density" in self.model_fields_set and not self.method.startswith(("ties", "dare")):
+            raise ValueError(f"`density` means nothing to `{self.method}`")
+        return self
+
+
 class Score(_Strict):
     pointer: str
     positive: str | bool
@@ -348,7 +373,32 @@ class Recipe(_Strict):
     another fit and doubles the package."""
     sweep: Sweep | None = None
     learning: Learning = Learning()
+    compose: Compose | None = None
     gate: Gate = Gate()
+
+    @property
+    def served(self) -> Served:
+        """How the result can be used."""
+        return "merged" if self.compose is not None and self.compose.method == "merge" else self.fit.method.served
+
+    @property
+    def quantized(self) -> bool:
+        """Whether the result works on the quantized base, or on the 16-bit one that it is written into."""
+        return self.fit.kind != "full" and (self.compose is None or self.compose.method != "merge")
+
+    @model_validator(mode="after")
+    def _composable(self) -> Recipe:
+        if self.compose is None:
+            return self
+        trained = [name for name in ("sweep", "learning") if name in self.model_fields_set]
+        if trained or self.fit.start is not None or self.fit.kind not in ("alora", "lora"):
+            raise ValueError("`compose` trains nothing: leave out `sweep`, `learning` and all of `fit` but `kind`")
+        if self.compose.method == "merge" and self.fit.kind == "alora":
+            raise ValueError(
+                "an activated LoRA must not touch what comes before its invocation; merged into the base it would. "
+                "Merge adapters of kind: lora"
+            )
+        return self
 
     @model_validator(mode="after")
     def _learnable(self) -> Recipe:

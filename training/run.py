@@ -79,6 +79,8 @@ class Run:
     def fit(self) -> Fit:
         """How to train: the recipe's settings with what the sweep has chosen, once it is done."""
         chosen = self.report("sweep")["chosen"] if self.recipe.sweep is not None and self.has("sweep") else {}
+        if self.recipe.compose is not None and self.has("fit"):
+            chosen = {"rank": self.report("fit")["rank"], "alpha": self.report("fit")["rank"]}
         return self.recipe.fit.model_copy(update=chosen)
 
     @property

@@ -117,7 +117,8 @@ def _summary(reports: dict[str, dict[str, Any]]) -> list[str]:
     if found := reports.get("sweep"):
         lines.append("sweep     " + ", ".join(f"{axis} {value}" for axis, value in found["chosen"].items()))
     if found := reports.get("fit"):
-        lines.append(f"fit       {found['rows_seen']} rows in {found['training_seconds']} s")
+        done = f"composed by {found['composed']}" if "composed" in found else f"{found['rows_seen']} rows"
+        lines.append(f"fit       {done} in {found['training_seconds']} s")
     if found := reports.get("validate"):
         for name in ("adapter", "prompted_base"):
             s = found["report"][name]

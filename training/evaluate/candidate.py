@@ -57,4 +57,4 @@ def _with_weights(run: Run, base: BaseModel) -> Any:
 
 
 def _system(run: Run, base: BaseModel, model: Any, package: Any) -> Any:
-    return PeftGenerate(base, model, package) if run.fit.method.served == "peft" else LiveEngine(base, package)
+    return PeftGenerate(base, model, package) if run.recipe.served == "peft" else LiveEngine(base, package)

@@ -27,6 +27,14 @@ class _Switch:
     def __init__(self, model: Any) -> None:
         self._model = model
 
+    def pin(self, digest: str) -> None:
+        """There is one adapter, and it never leaves."""
+
+    def unpin(self, digest: str) -> None: ...
+
+    def pinned(self, digest: str) -> bool:
+        return False
+
     @contextmanager
     def use(self, slots: Sequence[int]) -> Iterator[None]:
         with nullcontext() if any(slots) else base_only(self._model):

@@ -52,8 +52,8 @@ def load_frozen(base: str | None, *, device: str | None = None) -> BaseModel:
 
 
 def load_for(recipe: Recipe, *, device: str | None = None) -> BaseModel:
-    """The base that this recipe trains on: quantized for adapters, the 16-bit weights for full fine-tuning."""
-    if recipe.fit.kind == "full":
+    """The base that this recipe works on: quantized for adapters, 16-bit for full fine-tuning and merging."""
+    if not recipe.quantized:
         plain = {"quantization": "none", "kernels": "unpacked", "dtype": torch.float32}
         return load_base(recipe.base, device=device, **plain)
     return load_frozen(recipe.base, device=device)

@@ -12,6 +12,7 @@ from lora_agent.registry import sha256_file
 from lora_agent.types import compact_json
 
 from .. import plot
+from ..compose import stage
 from ..data.rows import read_rows
 from ..encode import read_encoded
 from ..evaluate.candidate import scorer
@@ -28,6 +29,8 @@ _DONE = "trained.json"
 
 
 def inputs(run: Run) -> Any:
+    if run.recipe.compose is not None:
+        return stage.inputs(run)
     data, base = run.report("data"), run.report("plan")["base"]
     found: dict[str, Any] = {"rows": data["train"]["sha256"], "base": base, "fit": run.fit.model_dump(mode="json")}
     if run.recipe.learning.by_trl:
@@ -48,6 +51,8 @@ def intact(run: Run) -> bool:
 
 
 def work(run: Run) -> dict[str, Any]:
+    if run.recipe.compose is not None:
+        return stage.work(run)
     if run.recipe.learning.by_trl:
         return preferences.work(run, compact_json(inputs(run)))
     if run.processes == 1:

@@ -34,7 +34,7 @@ def work(run: Run) -> dict[str, Any]:
     """Written even when the gate failed, so that it can be looked at; engines refuse to load it then."""
     validated, gate = _public(run.report("validate")), run.report("gate")
     renderer, _ = load_tokenizer(run.recipe.base)
-    checkpoint = ensure_checkpoint(run.recipe.base, "none" if run.fit.kind == "full" else "nf4")
+    checkpoint = ensure_checkpoint(run.recipe.base, "nf4" if run.recipe.quantized else "none")
     identity = BaseIdentity(
         id=checkpoint.id,
         source_sha256=checkpoint.source_sha256,
@@ -45,7 +45,7 @@ def work(run: Run) -> dict[str, Any]:
     values = {k: validated["calibration"][k] for k in ("confidence", "score", "ece", "n")}
     report = {**validated["report"], "reasons": gate["reasons"], "previous": validated["previous"]}
     record = GateRecord(passed=gate["passed"], report=report)
-    served = run.fit.method.served
+    served = run.recipe.served
     if served != "hot-swapped":
         merged = partial(merge, run) if served == "merged" else None
         packing.write_unserved(run, run.package, renderer, identity, gate=record, found=validated, merged=merged)

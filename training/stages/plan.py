@@ -6,9 +6,11 @@ import sys
 from typing import Any
 
 from lora_agent.engine.local.checkpoint import ensure_checkpoint
-from lora_agent.registry import sha256_file
+from lora_agent.registry import AdapterPackage, read_peft_config, sha256_file
 from lora_agent.structured import explain
 
+from ..compose.combine import rank_of, read_parts
+from ..recipe import Compose
 from ..run import Run
 
 
@@ -20,8 +22,12 @@ def inputs(run: Run) -> Any:
 def work(run: Run) -> dict[str, Any]:
     recipe = run.recipe
     method = recipe.fit.method
-    checkpoint = ensure_checkpoint(recipe.base, "none" if recipe.fit.kind == "full" else "nf4")
-    print(f"{method.title} is {method.how}", file=sys.stderr)
+    checkpoint = ensure_checkpoint(recipe.base, "nf4" if recipe.quantized else "none")
+    title, how = method.title, method.how
+    if recipe.compose is not None:
+        parts = read_parts(recipe, run.recipe_path.parent)
+        title, how = _composed(recipe.compose, parts, how)
+    print(f"{title} is {how}", file=sys.stderr)
     found = explain(run.schema("output"))
     return {
         "recipe": str(run.recipe_path),
@@ -29,10 +35,10 @@ def work(run: Run) -> dict[str, Any]:
         "base": {"id": checkpoint.id, "source_sha256": checkpoint.source_sha256},
         "method": {
             "adapter": recipe.fit.kind,
-            "title": method.title,
-            "learning": recipe.learning.method,
-            "served": method.served,
-            "how": method.how,
+            "title": title,
+            "learning": recipe.learning.method if recipe.compose is None else None,
+            "served": recipe.served,
+            "how": how,
         },
         "output_schema": {
             "enforced": len(found.enforced),
@@ -40,3 +46,21 @@ def work(run: Run) -> dict[str, Any]:
             "refused": [list(note) for note in found.refused],
         },
     }
+
+
+def _composed(compose: Compose, parts: list[AdapterPackage], how: str) -> tuple[str, str]:
+    """(what it is, how it can be served), with what it costs the engine. Raises ConfigError for parts that cannot be
+    composed this way."""
+    rank = rank_of(parts, compose)
+    title = f"{compose.method} of {', '.join(f'{part.name} {part.version}' for part in parts)}"
+    if compose.method == "merge":
+        return title, (
+            "a model of its own (bfloat16) beside the base: it shares neither memory nor keys and values with it, and "
+            "the router cannot switch to it"
+        )
+    cost = f"; rank {rank} costs {rank * len(parts) / _sum(parts):.1f} times one part's multiplications"
+    return title, f"one adapter of rank {rank}, {how}{cost}"
+
+
+def _sum(parts: list[AdapterPackage]) -> int:
+    return sum(read_peft_config(part.weights_folder).r for part in parts)

@@ -24,7 +24,7 @@ from ..run import Run
 
 def needed(run: Run) -> bool:
     """Its step is the loop's own; TRL's trainers hold whole rows, and several of them, in one pass."""
-    return not run.recipe.learning.by_trl
+    return not run.recipe.learning.by_trl and run.recipe.compose is None
 
 
 def inputs(run: Run) -> Any:

@@ -45,7 +45,7 @@ def work(run: Run) -> dict[str, Any]:
     shared = pick_index(len(rows), gate.base_rows)
     engine: LocalEngine
     candidate: Any
-    if run.fit.method.served == "hot-swapped":
+    if run.recipe.served == "hot-swapped":
         engine, package, fingerprint = _proven(run, base, dev)
         candidate = engine
     else:

@@ -1,0 +1,141 @@
+"""Adapters made of adapters: exact where they claim to be, gated like any other, refused where they cannot be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from peft import PeftModel
+
+from lora_agent.engine.local.engine import LocalEngine
+from lora_agent.registry import read_package
+from tests.training.test_learning import project, target, train
+
+QUICK = {"compare_16bit": False}
+ASKED = {"messages": [{"role": "user", "content": "city safe tool weather 7"}]}
+
+
+@pytest.fixture(scope="module")
+def parts(base_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A good adapter, a poor one, and one that is activated."""
+    folder = tmp_path_factory.mktemp("parts")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORA_AGENT_HOME", str(folder / "home"))
+        patch.delenv("LORA_AGENT_DATA", raising=False)
+        for name, kind, epochs in (("one", "lora", 8), ("two", "lora", 1), ("active", "alora", 1)):
+            fit = {"rank": 4, "alpha": 8, "learning_rate": 0.01, "epochs": epochs, "kind": kind}
+            made = project(folder / name, str(base_dir), target, rows=160, fit=fit, gate=QUICK)
+            assert train(made) in ((0,) if epochs > 1 else (0, 4))
+    return folder
+
+
+def compose(parts: Path, base_dir: Path, tmp_path: Path, method: str, kind: str = "lora", **more: Any) -> Path:
+    names = {"lora": ("one", "one"), "alora": ("active", "active")}[kind]  # of itself an adapter is itself
+    adapters = [str(parts / name / "run/ticket") for name in names]
+    given = {"compose": {"method": method, "adapters": adapters} | more, "fit": {"kind": kind}, "gate": QUICK}
+    return project(tmp_path / "p", str(base_dir), target, rows=160, **given)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORA_AGENT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("LORA_AGENT_DATA", raising=False)
+
+
+@pytest.mark.parametrize(("kind", "method"), [("lora", "cat"), ("lora", "ties"), ("alora", "svd")])
+def test_a_combination_is_gated_and_served_like_any_adapter(
+    parts: Path, base_dir: Path, tmp_path: Path, kind: str, method: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = compose(parts, base_dir, tmp_path, method, kind)
+    code = train(folder, "--json")
+    out, err = capsys.readouterr()
+    stages = json.loads(out)["stages"]
+    assert code == (0 if stages["gate"]["passed"] else 4)
+    assert method != "cat" or stages["gate"]["passed"]
+    assert "probe" not in stages
+    assert stages["fit"]["rank"] == (8 if method == "cat" else 4)
+    assert f"one adapter of rank {stages['fit']['rank']}" in err
+    package = read_package(folder / "run/ticket")
+    assert package.spec.kind == kind
+    sources = yaml.safe_load((folder / "run/ticket/sources.yaml").read_text())
+    assert [s["files"]["package"] for s in sources] == [part["digest"] for part in stages["fit"]["of"]]
+    answers = []
+    for path in (folder / "run/ticket", parts / {"lora": "one", "alora": "active"}[kind] / "run/ticket"):
+        engine = LocalEngine.load(base_dir, adapters=[path], dtype=torch.float32, allow_ungated=True)
+        engine.verify("ticket")
+        answers.append(engine.call("ticket", ASKED))
+    if method != "ties":  # which drops half of the entries
+        assert answers[0].output == answers[1].output
+        assert answers[0].logprobs == pytest.approx(answers[1].logprobs, abs=0.05)  # bfloat16
+    assert train(folder) == code
+    assert "fit: up to date" in capsys.readouterr().err
+
+
+def test_cat_is_the_weighted_sum(parts: Path, base_dir: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    adapters = [str(parts / name / "run/ticket") for name in ("one", "two")]
+    folder = compose(parts, base_dir, tmp_path, "cat", weights=[0.75, 0.25], adapters=adapters)
+    assert train(folder, "--until", "fit") == 0
+
+    def delta(path: Path, scale: float) -> dict[str, torch.Tensor]:
+        state = {n: t.float() for n, t in load_file(path / "adapter_model.safetensors").items()}
+        stems = [n.removesuffix(".lora_A.weight") for n in state if n.endswith("lora_A.weight")]
+        return {s: scale * state[f"{s}.lora_B.weight"] @ state[f"{s}.lora_A.weight"] for s in stems}
+
+    one, two = (delta(parts / name / "run/ticket", 2.0) for name in ("one", "two"))
+    both = delta(folder / "run/weights", 1.0)
+    for name, found in both.items():
+        wanted = 0.75 * one[name] + 0.25 * two[name]
+        assert (found - wanted).abs().max() < 0.02 * wanted.abs().max()  # bfloat16
+
+
+def test_merged_into_the_16_bit_base_it_is_a_model_of_its_own(
+    parts: Path, base_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = compose(parts, base_dir, tmp_path, "merge", adapters=[str(parts / "one/run/ticket")])
+    code = train(folder, "--json")
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    assert "a model of its own" in err
+    assert json.loads(out)["stages"]["package"]["served"] == "merged"
+    from transformers import AutoModelForCausalLM
+
+    merged = AutoModelForCausalLM.from_pretrained(folder / "run/ticket/merged", dtype=torch.float32)
+    base = AutoModelForCausalLM.from_pretrained(base_dir, dtype=torch.float32)
+    ids = torch.tensor([[60, 61, 62, 63]])
+    with torch.no_grad():
+        apart = PeftModel.from_pretrained(base, str(parts / "one/run/ticket"))(input_ids=ids).logits
+        assert torch.allclose(merged(input_ids=ids).logits, apart, atol=0.02)  # bfloat16
+        assert not torch.allclose(merged(input_ids=ids).logits, base_logits(base_dir, ids), atol=0.05)
+
+
+def base_logits(base_dir: Path, ids: torch.Tensor) -> torch.Tensor:
+    from transformers import AutoModelForCausalLM
+
+    return torch.as_tensor(AutoModelForCausalLM.from_pretrained(base_dir, dtype=torch.float32)(input_ids=ids).logits)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"compose": {"method": "merge"}, "fit": {"kind": "alora"}}, "must not touch"),
+        ({"compose": {"method": "cat"}, "fit": {"kind": "alora"}}, "is of kind 'lora'"),
+        ({"compose": {"method": "cat", "density": 0.2}, "fit": {"kind": "lora"}}, "means nothing"),
+        ({"compose": {"method": "cat", "weights": [1.0]}, "fit": {"kind": "lora"}}, "1 weights for 2"),
+        ({"compose": {"method": "cat"}, "fit": {"kind": "lora"}, "learning": {"method": "sft"}}, "trains nothing"),
+        ({"compose": {"method": "ctas"}, "fit": {"kind": "lora"}}, "compose.method"),
+    ],
+)
+def test_what_cannot_be_composed_is_said_before_anything_is_loaded(
+    parts: Path, base_dir: Path, tmp_path: Path, given: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adapters = [str(parts / name / "run/ticket") for name in ("one", "two")]
+    given = {**given, "compose": {**given["compose"], "adapters": adapters}}
+    folder = project(tmp_path / "p", str(base_dir), target, **given)
+    assert train(folder, "--until", "plan") == 2
+    assert said in capsys.readouterr().err
