@@ -34,6 +34,7 @@ def run(tmp_path: Path, url: str, *command: object, home: str = "home") -> subpr
     return subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
 
+@pytest.mark.slow
 def test_pushed_and_pulled_it_is_the_same_package(tmp_path: Path, build: Build) -> None:
     package = build("ticket")
     with hub() as server:

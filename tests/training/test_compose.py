@@ -46,6 +46,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LORA_AGENT_DATA", raising=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "method"), [("lora", "cat"), ("lora", "ties"), ("alora", "svd")])
 def test_a_combination_is_gated_and_served_like_any_adapter(
     parts: Path, base_dir: Path, tmp_path: Path, kind: str, method: str, capsys: pytest.CaptureFixture[str]
@@ -75,6 +76,7 @@ def test_a_combination_is_gated_and_served_like_any_adapter(
     assert "fit: up to date" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_cat_is_the_weighted_sum(parts: Path, base_dir: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
@@ -94,6 +96,7 @@ def test_cat_is_the_weighted_sum(parts: Path, base_dir: Path, tmp_path: Path) ->
         assert (found - wanted).abs().max() < 0.02 * wanted.abs().max()  # bfloat16
 
 
+@pytest.mark.slow
 def test_merged_into_the_16_bit_base_it_is_a_model_of_its_own(
     parts: Path, base_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,18 +127,29 @@ def base_logits(base_dir: Path, ids: torch.Tensor) -> torch.Tensor:
     ("given", "said"),
     [
         ({"compose": {"method": "merge"}, "fit": {"kind": "alora"}}, "must not touch"),
-        ({"compose": {"method": "cat"}, "fit": {"kind": "alora"}}, "is of kind 'lora'"),
-        ({"compose": {"method": "cat", "density": 0.2}, "fit": {"kind": "lora"}}, "means nothing"),
-        ({"compose": {"method": "cat", "weights": [1.0]}, "fit": {"kind": "lora"}}, "1 weights for 2"),
-        ({"compose": {"method": "cat"}, "fit": {"kind": "lora"}, "learning": {"method": "sft"}}, "trains nothing"),
-        ({"compose": {"method": "ctas"}, "fit": {"kind": "lora"}}, "compose.method"),
+        ({"compose": {"method": "cat"}}, "absent"),
+        ({"compose": {"method": "cat", "density": 0.2}}, "means nothing"),
+        ({"compose": {"method": "cat", "weights": [1.0]}}, "1 weights for 2"),
+        ({"compose": {"method": "cat"}, "learning": {"method": "sft"}}, "trains nothing"),
+        ({"compose": {"method": "ctas"}}, "compose.method"),
+        ({"compose": {"metod": "cat"}}, "Did you mean `method`?"),
     ],
 )
 def test_what_cannot_be_composed_is_said_before_anything_is_loaded(
-    parts: Path, base_dir: Path, tmp_path: Path, given: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
+    base_dir: Path, tmp_path: Path, given: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    adapters = [str(parts / name / "run/ticket") for name in ("one", "two")]
-    given = {**given, "compose": {**given["compose"], "adapters": adapters}}
+    adapters = ["../absent/one", "../absent/two"]
+    given = {"fit": {"kind": "lora"}, **given, "compose": {"adapters": adapters, **given["compose"]}}
     folder = project(tmp_path / "p", str(base_dir), target, **given)
     assert train(folder, "--until", "plan") == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_adapters_of_different_kinds_do_not_go_together(
+    parts: Path, base_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adapters = [str(parts / name / "run/ticket") for name in ("one", "active")]
+    folder = compose(parts, base_dir, tmp_path, "cat", adapters=adapters)
+    assert train(folder, "--until", "plan") == 2
+    assert "is of kind 'alora'" in capsys.readouterr().err

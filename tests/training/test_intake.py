@@ -207,6 +207,7 @@ def in_its_own_process(tmp_path: Path, source: dict[str, Any], **environment: st
     )
 
 
+@pytest.mark.slow
 def test_a_file_of_the_hub_at_a_revision_then_offline(hub: str, tmp_path: Path) -> None:
     source = {"hub": {"id": "our/rows", "revision": "v1", "file": "data/train.jsonl"}}
     done = in_its_own_process(tmp_path, source, HF_ENDPOINT=hub, HF_HUB_OFFLINE="0")

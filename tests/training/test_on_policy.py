@@ -33,7 +33,7 @@ def test_the_divergences_are_what_they_are_called() -> None:
 FIT = {"rank": 4, "alpha": 8, "batch_rows": 4, "epochs": 3, "learning_rate": 0.01}
 
 
-@pytest.mark.parametrize("kind", ["alora", "lora"])
+@pytest.mark.parametrize("kind", ["alora", pytest.param("lora", marks=pytest.mark.slow)])
 def test_the_adapter_draws_near_to_the_prompted_base(
     kind: str, tmp_path: Path, base_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

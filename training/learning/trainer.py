@@ -46,6 +46,7 @@ def settings(recipe: Recipe, rows: int, folder: Path, *, micro: int, per_step: i
         "per_device_train_batch_size": micro,
         "gradient_accumulation_steps": max(1, per_step // micro),
         "num_train_epochs": epochs(rows, fit),
+        "max_steps": fit.max_steps or -1,
         "learning_rate": learning.rate,
         "warmup_steps": fit.warmup,
         "weight_decay": fit.weight_decay,
