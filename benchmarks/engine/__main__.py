@@ -1,5 +1,5 @@
-"""`python -m benchmarks.engine`: medians, spread and ratios, systems alternating in one run. `--check` for the ratios that
-must hold. Compare ratios within a run, never absolute times of two runs or machines.
+"""`python -m benchmarks.engine`: medians, spread and ratios, systems alternating in one run. `--check` for the ratios
+that must hold. Compare ratios within a run, never absolute times of two runs or machines.
 """
 
 from __future__ import annotations

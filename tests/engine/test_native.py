@@ -142,6 +142,31 @@ def test_a_cache_grows_is_cropped_and_is_shared_without_being_changed(tmp_path: 
     assert torch.allclose(logits, expected, atol=1e-4)
 
 
+def test_tokens_and_positions_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+    save(tmp_path, "llama", torch.bfloat16)
+    model = NativeModel(tmp_path, 2)
+    for ids in ([160], [-1], [1] * 513):
+        cache = KvCache(model.kv)
+        with pytest.raises(ValueError, match=r"token|position"):
+            model.forward([Feed(ids, cache)])
+        assert cache.get_seq_length() == 0
+
+
+def test_a_forked_process_computes_alone(tmp_path: Path) -> None:
+    import os
+
+    save(tmp_path, "llama", torch.bfloat16)
+    model = NativeModel(tmp_path, 3)
+    expected, _ = model.forward([Feed(IDS, KvCache(model.kv))], outputs=[70])
+    child = os.fork()
+    if child == 0:
+        logits, _ = model.forward([Feed(IDS, KvCache(model.kv))], outputs=[70])
+        os._exit(0 if torch.equal(logits, expected) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    again, _ = model.forward([Feed(IDS, KvCache(model.kv))], outputs=[70])
+    assert torch.equal(again, expected)
+
+
 def test_what_it_does_not_read_is_said(tmp_path: Path) -> None:
     import json
 

@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
 #define MAX_THREADS 64
@@ -87,6 +88,7 @@ struct model {
 
     /* threads: one phase at a time, work handed out by `next` */
     int threads, max_positions_seen;
+    pid_t owner;
     pthread_t worker[MAX_THREADS];
     pthread_mutex_t mutex;
     pthread_cond_t wake;
@@ -599,6 +601,7 @@ EXPORT int lora_agent_forward(model_t *s, int rows, const int32_t *tokens, const
                               float *const *kv, const int64_t *capacity, const adapter_t *const *adapters,
                               int tap_count, const int32_t *tap_layers, float *taps,
                               int output_count, const int32_t *output_rows, int subset_count, const int32_t *subset, float *output) {
+    if (s->owner != getpid()) { s->threads = 1; s->owner = getpid(); } /* a fork has no worker threads */
     s->rows = rows;
     s->tokens = tokens;
     s->positions = positions;
@@ -677,6 +680,7 @@ EXPORT model_t *lora_agent_new(const int32_t *sizes, float eps, const float *tab
     s->head = (linear_t){sizes[7], s->vocab, s->hidden, head, NULL, NULL};
     s->layer = calloc(s->layers, sizeof(layer_t));
     s->threads = threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads;
+    s->owner = getpid();
     pthread_mutex_init(&s->mutex, NULL);
     pthread_cond_init(&s->wake, NULL);
     for (int i = 1; i < s->threads; i++) {
@@ -715,7 +719,7 @@ EXPORT void lora_agent_adapter_free(adapter_t *a) { if (a) { free(a->at); free(a
 
 EXPORT void lora_agent_free(model_t *s) {
     if (!s) return;
-    if (s->threads > 1) {
+    if (s->threads > 1 && s->owner == getpid()) {
         pthread_mutex_lock(&s->mutex);
         atomic_store(&s->quit, 1);
         pthread_cond_broadcast(&s->wake);

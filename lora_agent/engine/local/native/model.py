@@ -28,6 +28,7 @@ PLACES = (
     ("mlp.down_proj",),
 )
 """Layers that read the same input are multiplied in one go; the order is that of forward.c."""
+_MOST_THREADS = 16
 _ARCHITECTURES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 
 
@@ -179,7 +180,8 @@ class NativeModel:
 
         `outputs`: rows (counted over all feeds' tokens) whose logits are wanted; `subset`: of these tokens only;
         `taps`: layers whose input is wanted (the number of layers: the normalised end). Returns logits
-        (outputs, vocabulary or subset) and hidden states (taps, tokens, hidden), float32.
+        (outputs, vocabulary or subset) and hidden states (taps, tokens, hidden), float32. Raises ValueError for a token
+        or a position that the base does not have, and MemoryError.
         """
         ids: list[int] = []
         positions: list[int] = []
@@ -192,6 +194,10 @@ class NativeModel:
             positions += range(start, start + count)
             sequence += [index] * count
             adapters += [feed.adapter] * count
+        if ids and not 0 <= min(ids) <= max(ids) < self.config.vocab:
+            raise ValueError(f"token {max(ids)!r} or {min(ids)!r} is not one of {self.config.vocab}")
+        if positions and max(positions) >= self.config.max_positions:
+            raise ValueError(f"position {max(positions)} is beyond the {self.config.max_positions} that the base reads")
         logits = torch.empty(len(outputs), len(subset) or self.config.vocab)
         hidden = torch.empty(len(taps), len(ids), self.config.hidden)
         failed = self._library.lora_agent_forward(
@@ -228,8 +234,15 @@ def _floats(tensor: Tensor) -> Any:
 
 
 def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use: by affinity and by the quota of its container, at most 16, beyond which threads
+    of a small model mostly wait for each other."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        cores = min(cores, max(1, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such file, or "max"
+        pass
+    return min(cores, _MOST_THREADS)
 
 
 def _rotations(config: Config) -> tuple[Tensor, Tensor]:
