@@ -123,6 +123,13 @@ def _use(recipe: Recipe, spec: AdapterSpec, manifest: Manifest) -> str:
         if recipe.fit.kind != "full":
             how += f" The files beside this one are PEFT's: `PeftModel.from_pretrained({base!r}, folder)`."
         return f"## Use\n\n{how}"
+    if recipe.compose is not None and recipe.compose.method == "arrow":
+        experts = "`experts/` holds the parts as stock PEFT adapters"
+        return (
+            f"## Use\n\nOnly with PEFT: {experts}, and `arrow.json` says how to give them to "
+            f"`create_arrow_model` on {base!r}, after a conversation the prompt in `prompt.json`. Every layer chooses "
+            "between the parts for every token, for which this engine and vLLM have no place."
+        )
     if served == "peft":
         return (
             f"## Use\n\nOnly with PEFT: `PeftModel.from_pretrained({base!r}, folder)`, after a conversation the prompt "

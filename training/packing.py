@@ -44,6 +44,7 @@ from .run import Run
 _TOLERANCE = 0.35
 """Mean difference in nats that other kernels and dtypes may cause on the canary; adapters change it by several."""
 _CANARY_TARGETS = 12
+_PEFT_FILES = {"adapter_config.json", "adapter_model.safetensors", "arrow.json"}
 
 UNPROVEN = Fingerprint(canary=[0, 0], positions=[0], targets=[0], base=[-9.0], adapted=[0.0], tolerance=0.1)
 """Stands in the draft until the draft's own weights have been read; never shipped."""
@@ -105,9 +106,10 @@ def write_unserved(
     spec, sources = make_spec(run, renderer), _sources(run)
     manifest = _manifest(run, identity, sources, UNPROVEN, gate, None)
     with staged(folder, overwrite=True) as staging:
-        for name in ("adapter_config.json", "adapter_model.safetensors"):
-            if (run.weights / name).is_file():
-                copy_file(run.weights / name, staging / name)
+        for source in run.weights.rglob("*"):
+            if source.is_file() and source.name in _PEFT_FILES:
+                (staging / source.relative_to(run.weights)).parent.mkdir(parents=True, exist_ok=True)
+                copy_file(source, staging / source.relative_to(run.weights))
         for which in ("input", "output"):
             text = json.dumps(run.schema(which), ensure_ascii=False, indent=2) + "\n"
             (staging / f"{which}.schema.json").write_text(text, encoding="utf-8")

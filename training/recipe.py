@@ -310,16 +310,19 @@ class Learning(_Strict):
 class Compose(_Strict):
     """An adapter made of others, without training; its package passes the same gate as any."""
 
-    method: Literal["linear", "svd", "cat", "ties", "dare_linear", "dare_ties", "merge"] = "cat"
+    method: Literal["linear", "svd", "cat", "ties", "dare_linear", "dare_ties", "merge", "arrow"] = "cat"
     """`cat` puts them side by side, exactly; `svd` brings their sum back to one rank; `linear` averages A and B apart,
     which is rough; `ties` (arXiv 2306.01708) and `dare_*` (arXiv 2311.03099) drop small or random entries and settle
-    signs. `merge` writes the sum into the 16-bit base: a model of its own."""
+    signs. `merge` writes the sum into the 16-bit base: a model of its own. `arrow` (arXiv 2405.11157) sends every token
+    in every layer to the parts whose A it resembles: what AdapterFusion is to bottleneck adapters, untrained."""
     adapters: tuple[str, ...] = Field(min_length=1)
     """Package folders, relative to the recipe; all of the kind that `fit.kind` says and for one base."""
     weights: tuple[float, ...] | None = None
     """One for each. Default: equal shares that sum to 1."""
     density: float = Field(0.5, gt=0, le=1)
     """Share of entries that `ties` and `dare_*` keep."""
+    top_k: int = Field(2, ge=1)
+    """Parts that `arrow` mixes for a token; the paper finds little beyond the best few."""
 
     @model_validator(mode="after")
     def _fits(self) -> Compose:
@@ -329,6 +332,8 @@ class Compose(_Strict):
             raise ValueError(f"{len(self.weights)} weights for {len(self.adapters)} adapters")
         if "density" in self.model_fields_set and not self.method.startswith(("ties", "dare")):
             raise ValueError(f"`density` means nothing to `{self.method}`")
+        if self.method == "arrow" and (self.weights is not None or self.top_k > len(self.adapters)):
+            raise ValueError("`arrow` weighs for itself: leave out `weights`, and give `top_k` of the adapters at most")
         return self
 
 
@@ -379,7 +384,9 @@ class Recipe(_Strict):
     @property
     def served(self) -> Served:
         """How the result can be used."""
-        return "merged" if self.compose is not None and self.compose.method == "merge" else self.fit.method.served
+        if self.compose is not None and self.compose.method in ("merge", "arrow"):
+            return "merged" if self.compose.method == "merge" else "peft"
+        return self.fit.method.served
 
     @property
     def quantized(self) -> bool:
@@ -393,6 +400,8 @@ class Recipe(_Strict):
         trained = [name for name in ("sweep", "learning") if name in self.model_fields_set]
         if trained or self.fit.start is not None or self.fit.kind not in ("alora", "lora"):
             raise ValueError("`compose` trains nothing: leave out `sweep`, `learning` and all of `fit` but `kind`")
+        if self.compose.method == "arrow" and self.fit.kind == "alora":
+            raise ValueError("PEFT's Arrow layers know no invocation. Compose adapters of kind: lora")
         if self.compose.method == "merge" and self.fit.kind == "alora":
             raise ValueError(
                 "an activated LoRA must not touch what comes before its invocation; merged into the base it would. "

@@ -123,6 +123,31 @@ def base_logits(base_dir: Path, ids: torch.Tensor) -> torch.Tensor:
     return torch.as_tensor(AutoModelForCausalLM.from_pretrained(base_dir, dtype=torch.float32)(input_ids=ids).logits)
 
 
+@pytest.mark.slow
+def test_arrow_routes_between_its_parts_and_says_that_only_peft_runs_it(
+    parts: Path, base_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lora_agent.errors import UnsupportedAdapterError
+    from training.compose.arrow import load_arrow
+    from training.fit.trainable import load_frozen
+
+    adapters = [str(parts / name / "run/ticket") for name in ("one", "two")]
+    folder = compose(parts, base_dir, tmp_path, "arrow", adapters=adapters)
+    code = train(folder, "--json")
+    out, err = capsys.readouterr()
+    assert code in (0, 4), err
+    assert "only for PEFT" in err
+    assert json.loads(out)["stages"]["validate"]["report"]["adapter"]["n"] == 16
+    with pytest.raises(UnsupportedAdapterError):
+        read_package(folder / "run/ticket")
+    ids = torch.tensor([[60, 61, 62, 63]])
+    with torch.no_grad():
+        routed = load_arrow(load_frozen(str(base_dir)), folder / "run/ticket")(input_ids=ids).logits
+        alone = PeftModel.from_pretrained(load_frozen(str(base_dir)).model, str(parts / "one/run/ticket"))
+        assert not torch.allclose(routed, base_logits(base_dir, ids), atol=1e-3)
+        assert not torch.allclose(routed, alone(input_ids=ids).logits, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -132,6 +157,8 @@ def base_logits(base_dir: Path, ids: torch.Tensor) -> torch.Tensor:
         ({"compose": {"method": "cat", "weights": [1.0]}}, "1 weights for 2"),
         ({"compose": {"method": "cat"}, "learning": {"method": "sft"}}, "trains nothing"),
         ({"compose": {"method": "ctas"}}, "compose.method"),
+        ({"compose": {"method": "arrow"}, "fit": {"kind": "alora"}}, "no invocation"),
+        ({"compose": {"method": "arrow", "top_k": 5}}, "top_k"),
         ({"compose": {"metod": "cat"}}, "Did you mean `method`?"),
     ],
 )

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from lora_agent.engine.local.base import BaseModel
 
 from .. import packing
+from ..compose.arrow import load_arrow
 from ..data.rows import Row
 from ..fit.saving import save_model, saved
 from ..fit.trainable import load_for
@@ -50,6 +51,8 @@ def merge(run: Run, folder: Path) -> None:
 
 
 def _with_weights(run: Run, base: BaseModel) -> Any:
+    if run.recipe.compose is not None and run.recipe.compose.method == "arrow":
+        return load_arrow(base, run.weights)
     if run.fit.kind != "full":
         return PeftModel.from_pretrained(base.model, str(run.weights)).eval()
     base.model.load_state_dict(load_file(saved(run.weights)), strict=False)  # a tied vocabulary projection is not saved

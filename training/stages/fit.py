@@ -47,7 +47,9 @@ def inputs(run: Run) -> Any:
 
 
 def intact(run: Run) -> bool:
-    return any((run.weights / name).is_file() for name in ("adapter_model.safetensors", "model.safetensors"))
+    return any(
+        (run.weights / name).is_file() for name in ("adapter_model.safetensors", "model.safetensors", "arrow.json")
+    )
 
 
 def work(run: Run) -> dict[str, Any]:

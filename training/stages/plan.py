@@ -59,6 +59,11 @@ def _composed(compose: Compose, parts: list[AdapterPackage], how: str) -> tuple[
             "the router cannot switch to it"
         )
     cost = f"; rank {rank} costs {rank * len(parts) / _sum(parts):.1f} times one part's multiplications"
+    if compose.method == "arrow":
+        return title, (
+            "only for PEFT: every layer chooses between the parts for every token, so that it shares no keys and "
+            "values, runs without the grammar, and costs all parts' multiplications"
+        )
     return title, f"one adapter of rank {rank}, {how}{cost}"
 
 
