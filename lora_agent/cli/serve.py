@@ -52,7 +52,7 @@ def serve(
     if importlib.util.find_spec("fastapi") is None or importlib.util.find_spec("uvicorn") is None:
         raise ConfigError("the server's libraries are not installed", hint='pip install "lora-agent[serve]"')
     keys = tuple(key for part in os.environ.get(KEYS_VARIABLE, "").split(",") if (key := part.strip()))
-    if not keys and not _is_loopback(host):
+    if not keys and not is_loopback(host):
         raise ConfigError(
             f"--host {host} would let everybody in: there is no API key",
             hint=f"Set {KEYS_VARIABLE}, or leave out --host.",
@@ -81,7 +81,7 @@ def serve(
     run(create_app(engine, settings, tools=offered, documents=documents), host, port)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:

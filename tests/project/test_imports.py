@@ -25,6 +25,7 @@ RANK = {
     "engine": 3,
     "routing": 3,
     "agent": 4,
+    "mcp": 5,
     "server": 5,
     "cli": 5,
     "training": 6,

@@ -19,7 +19,7 @@ from lora_agent.engine.local.decode import DecodeOptions
 from lora_agent.engine.remote import wire
 from lora_agent.engine.remote.proof import Proofs
 from lora_agent.engine.remote.replicas import Replica, Replicas, TryElsewhere
-from lora_agent.errors import AdapterError, ServerRefusedError, ServerUnreachableError
+from lora_agent.errors import AdapterError, LoraAgentError, ServerRefusedError, ServerUnreachableError
 from lora_agent.registry import AdapterPackage
 
 Work = Callable[[Replica, str, wire.Trace], Awaitable[wire.Generated]]
@@ -204,15 +204,19 @@ class Client:
             body["stop"] = list(request.options.stop)
         return await wire.generate(self._http, replica, body, trace, request.interrupt, request.watch)
 
-    async def verify(self, package: AdapterPackage) -> dict[str, AdapterError | None]:
+    async def verify(self, package: AdapterPackage) -> dict[str, LoraAgentError | None]:
         """Prove an adapter anew on every replica that is up; what failed, by address."""
 
-        async def one(replica: Replica) -> AdapterError | None:
+        async def one(replica: Replica) -> LoraAgentError | None:
             self.proofs.forget(replica, package)
             try:
                 await self.proofs.ensure(replica, package)
             except AdapterError as error:
                 return error
+            except (httpx.TransportError, TryElsewhere) as error:
+                replica.problem = f"{type(error).__name__}: {error}"
+                self.replicas.take_down(replica)
+                return self.replicas.unreachable()
             return None
 
         up = [replica for replica in self.replicas.all if replica.up]

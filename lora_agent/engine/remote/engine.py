@@ -152,7 +152,8 @@ class RemoteEngine:
         return package
 
     def verify(self, name: str) -> AdapterPackage:
-        """Prove an adapter anew on every replica that is up. Raises the AdapterError family at the first failure."""
+        """Prove an adapter anew on every replica that is up. Raises the AdapterError family and
+        ServerUnreachableError."""
         package = self.package(name)
         for error in self._loop.run(self.client.verify(package)).values():
             if error is not None:
