@@ -9,7 +9,7 @@ from smolagents import ChatMessage, OpenAIModel, Tool
 class GetWeather(Tool):
     name = "get_weather"
     description = "Current weather of a city."
-    inputs = {"city": {"type": "string", "description": "Name of the city."}}
+    inputs = {"city": {"type": "string", "description": "Name of the city."}}  # noqa: RUF012 (smolagents reads it)
     output_type = "string"
 
     def forward(self, city: str) -> str:
