@@ -1,7 +1,7 @@
 """Engine.connect against the real vLLM on a CPU: two replicas, started here. Run by .ci/vllm.
 
-The adapters are the shipped ones with their own weights as plain variant: what is tested is the serving, not how well an
-untrained variant answers.
+The adapters are the shipped ones with their own weights as plain variant: what is tested is the serving, not how well
+an untrained variant answers.
 """
 
 from __future__ import annotations
