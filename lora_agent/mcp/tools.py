@@ -99,7 +99,7 @@ class McpTool(FunctionTool[..., Any]):
             return _outcome(self._servers.loop.run(_limited(work, limit, cancel)), _ms(start))
         except TimeoutError:
             return ToolOutcome.failed(f"timed out after {limit:g} s", _ms(start))
-        except asyncio.CancelledError:
+        except _CancelledError:
             return ToolOutcome.failed("cancelled", _ms(start))
         except Exception as error:  # noqa: BLE001 - the boundary to a server of others
             return ToolOutcome.failed(f"{type(error).__name__}: {error}", _ms(start))
@@ -181,6 +181,10 @@ class McpServers:
         await asyncio.gather(*self._held, return_exceptions=True)
 
 
+class _CancelledError(Exception):
+    """By our caller, as against a cancellation inside the event loop."""
+
+
 async def _client(config: ServerConfig, stack: AsyncExitStack) -> Any:
     from mcp import Client, StdioServerParameters
 
@@ -204,7 +208,7 @@ async def _limited(work: Any, limit: float, cancel: Callable[[], bool] | None) -
         if left <= 0 or (cancel is not None and cancel()):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            raise TimeoutError if left <= 0 else asyncio.CancelledError
+            raise TimeoutError if left <= 0 else _CancelledError
         await asyncio.wait({task}, timeout=left if cancel is None else min(left, _POLL_S))
     return task.result()
 
