@@ -1,7 +1,7 @@
 """Names the packages; everything else about the distribution is in pyproject.toml.
 
-They come from three folders: `lora_agent/`, `training/` (installed as `lora_agent.training`: a top-level name
-"training" would be bad manners) and `adapters/` (data only, installed as `lora_agent._adapters`).
+They come from four folders: `lora_agent/`, `training/` and `benchmarks/` (installed as `lora_agent.training` and
+`lora_agent.benchmarks`: such top-level names would be bad manners) and `adapters/` (data only, `lora_agent._adapters`).
 """
 
 import platform
@@ -9,7 +9,8 @@ import sys
 
 from setuptools import Extension, find_packages, setup
 
-training = [f"lora_agent.{name}" for name in find_packages(include=["training", "training.*"])]
+BESIDE = ["training", "training.*", "benchmarks", "benchmarks.*"]
+beside = [f"lora_agent.{name}" for name in find_packages(include=BESIDE)]
 
 # The compiled forward pass is optional: without a C compiler the engine runs the same base through transformers.
 NATIVE = Extension(
@@ -22,6 +23,6 @@ NATIVE = Extension(
 )
 x86_linux = sys.platform == "linux" and platform.machine() in ("x86_64", "AMD64")
 setup(
-    packages=[*find_packages(include=["lora_agent", "lora_agent.*"]), *training, "lora_agent._adapters"],
+    packages=[*find_packages(include=["lora_agent", "lora_agent.*"]), *beside, "lora_agent._adapters"],
     ext_modules=[NATIVE] if x86_linux else [],
 )

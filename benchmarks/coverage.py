@@ -8,10 +8,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from lora_agent.training.data.rows import read_rows
+
 from lora_agent.agent.retrieval.fts5 import Fts5Retriever, _phrases
 from lora_agent.agent.retrieval.passages import Passage
 from lora_agent.types import Document
-from training.data.rows import read_rows
 
 THRESHOLDS = (0.2, 0.25, 0.3, 1 / 3, 0.4, 0.5, 0.6)
 

@@ -38,12 +38,12 @@ DEFAULT = tuple(CONFIGURATIONS)[:3]
 
 def measure(name: str) -> dict[str, Any]:
     """Forecast and peak in MiB of one configuration, in this process."""
-    from training.encode import Encoded
-    from training.fit.memory import forecast, peak, reset_peak, resident
-    from training.fit.optimizer import make_optimizer
-    from training.fit.step import Objective
-    from training.fit.trainable import add_adapter, load_for
-    from training.recipe import Recipe
+    from lora_agent.training.encode import Encoded
+    from lora_agent.training.fit.memory import forecast, peak, reset_peak, resident
+    from lora_agent.training.fit.optimizer import make_optimizer
+    from lora_agent.training.fit.step import Objective
+    from lora_agent.training.fit.trainable import add_adapter, load_for
+    from lora_agent.training.recipe import Recipe
 
     given = CONFIGURATIONS[name]
     files = {"data": {"train": "t"}, "input_schema": "i", "output_schema": "o"}

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from lora_agent import __version__
-from lora_agent.cli import adapters, ask, call, deploy, doctor, evaluate, mcp, route, schema, serve, train
+from lora_agent.cli import adapters, ask, bench, call, deploy, doctor, evaluate, mcp, route, schema, serve, train
 from lora_agent.errors import LoraAgentError
 
 app = typer.Typer(
@@ -55,6 +55,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("serve")(serve.serve)
 app.command("mcp")(mcp.mcp)
 app.add_typer(deploy.app, name="deploy")
+app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 
 
