@@ -16,7 +16,7 @@ from typing import Any
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "aLoRA, 8 rows of 480": {"fit": {"kind": "alora"}, "rows": 8, "context": 400, "suffix": 40, "target": 40},
     "aLoRA, 16 short rows": {"fit": {"kind": "alora"}, "rows": 16, "context": 60, "suffix": 40, "target": 20},
-    "LoRA, 4 rows of 300": {"fit": {"kind": "lora"}, "rows": 4, "context": 240, "suffix": 30, "target": 30},
+    "LoRA, 3 rows of 260": {"fit": {"kind": "lora"}, "rows": 3, "context": 200, "suffix": 30, "target": 30},
     "DoRA, 2 rows of 300": {
         "fit": {"kind": "lora", "dora": True},
         "rows": 2,

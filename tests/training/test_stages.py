@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from lora_agent.errors import ConfigError
+from training.data.origins import describe
 from training.data.rows import Row, read_rows
 from training.encode import Encoded
 from training.fit.checkpoint import Progress
@@ -268,3 +269,13 @@ def test_recipes_of_the_project_are_sound() -> None:
     for path in sorted(Path("training/recipes").glob("*.yaml")):
         assert read_recipe(path).fit.kind == "alora", yaml.safe_load(path.read_text())
     assert Row({}, {}, "s", "g").desirable
+
+
+def test_a_users_rows_are_not_taken_for_ours(tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    file.write_text("{}\n")
+    found = describe({"zendesk": 3, "file": 2, "generator/talk": 1}, file=file, licence="CC0-1.0")
+    assert {(s["name"], s["licence"], s["rows"]) for s in found} == {
+        ("mine.jsonl", "CC0-1.0", 5),
+        ("generator", "Apache-2.0", 1),
+    }

@@ -15,7 +15,7 @@ import yaml
 from lora_agent.registry import sha256_file
 
 OWN = "generator"
-"""Rows of our own generators carry another or no known set's name."""
+"""Rows of our own generators, in a package's list of sources."""
 
 
 def origin_of(source: str) -> str:
@@ -32,6 +32,8 @@ def read_origins() -> dict[str, dict[str, str]]:
 FILE = "file"
 """Rows of a user's file that do not say where they come from."""
 
+_OURS = (OWN, "pasted")
+"""How the sources of our generators' rows begin; any other name that is not in origins.yaml is the user's."""
 
 TEACHER = "teacher"
 """Rows of a user's file whose target a teacher wrote."""
@@ -53,12 +55,14 @@ def describe(
     counts: Counter[str] = Counter()
     for source, n in rows_by_source.items():
         counts[origin_of(source)] += n
-    own = sum(n for name, n in counts.items() if name not in known and name not in (FILE, TEACHER))
+    named = [name for name in counts if name not in known and name != TEACHER]
+    own = sum(counts[name] for name in named if name.startswith(_OURS))
+    counts[FILE] = sum(counts[name] for name in named if not name.startswith(_OURS))
     entries: list[dict[str, Any]] = []
     for name, n in sorted(counts.items()):
         if name in known:
             entries.append({"name": name, **_without(known[name]), "files": _files(known[name]["folder"]), "rows": n})
-    if FILE in counts and file is not None:
+    if counts[FILE] and file is not None:
         digests = {file.name: sha256_file(file)}
         entries.append(
             {"name": file.name, **(origin or {}), "licence": licence, "files": digests, "rows": counts[FILE]}
