@@ -23,7 +23,7 @@ def card(
         _front_matter(spec, manifest),
         f"# {spec.name} {spec.version}",
         spec.description,
-        f"{_what(recipe)} for {manifest.base.id}, trained on its "
+        f"{_what(recipe)} for {manifest.base.id}, {'trained' if recipe.compose is None else 'validated'} on its "
         f"{'16-bit' if manifest.base.quantization == 'none' else manifest.base.quantization} weights.",
         _gate(found) if found else "Not validated yet.",
         _data(sources, decontaminated),
@@ -33,6 +33,8 @@ def card(
 
 
 def _what(recipe: Recipe) -> str:
+    if recipe.compose is not None:
+        return f"Composed of {len(recipe.compose.adapters)} adapters (`{recipe.compose.method}`), not trained,"
     fit = recipe.fit
     size = f", rank {fit.rank}" + (f", alpha {fit.alpha}" if fit.kind != "vera" else "") if fit.method.ranked else ""
     return f"{fit.method.title[0].upper()}{fit.method.title[1:]}{size}"
