@@ -257,7 +257,7 @@ def test_grpo_climbs_its_reward(
     def mean(part: list[dict[str, Any]], name: str) -> float:
         return sum(float(line[name]) for line in part) / len(part)
 
-    assert mean(late, "reward") > mean(early, "reward") + 0.3
+    assert mean(late, "reward") > mean(early, "reward") + 0.1
     assert mean(late, "rewards/execution/mean") > mean(early, "rewards/execution/mean") + 0.1
     assert any(line["grad_norm"] > 0 for line in lines)
 
