@@ -29,8 +29,10 @@ QUESTIONS = [f"Which colour goes with {thing}?" for thing in THINGS]
 COLOURS = ["red", "blue", "green", "white", "black", "brown"]
 KINDS = {"whole": 50, "stream": 25, "slow": 8, "leaver": 8, "oversized": 3, "malformed": 3, "wrong": 3}
 """Of a hundred requests. `slow` reads a piece every 50 ms, `leaver` goes after the first piece."""
+MOST_SAMPLES = 40
 MAX_GROWTH_MIB = 48
-"""From the first quarter's end to the run's: what a leak of one session's cache a request would exceed many times."""
+"""From the first quarter's end to the run's: what a leak of one session's cache a request would exceed many times. The
+prefix cache, which may hold some hundred MiB, is filled before."""
 
 
 @dataclass
@@ -39,8 +41,8 @@ class Tally:
     refused: Counter[str] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    agreeing: Counter[bool] = field(default_factory=Counter)
-    """Did the model choose what it chose for this question when it was asked alone?"""
+    samples: list[tuple[dict[str, Any], str]] = field(default_factory=list)
+    """Some requests and their answers, to be asked again once nobody else is there."""
 
     def fault(self, what: str) -> None:
         self.faults.append(what)
@@ -62,14 +64,14 @@ def body_of(question: str, nonce: str) -> dict[str, Any]:
     }
 
 
-async def client(http: httpx.AsyncClient, number: int, until: float, tally: Tally, alone: dict[str, str]) -> None:
+async def client(http: httpx.AsyncClient, number: int, until: float, tally: Tally) -> None:
     dice = random.Random(number)
     while time.monotonic() < until:
         kind = dice.choices(list(KINDS), list(KINDS.values()))[0]
         nonce, question = f"{number}-{dice.getrandbits(48):012x}", dice.choice(QUESTIONS)
         started = time.monotonic()
         try:
-            await _once(http, kind, question, nonce, tally, alone)
+            await _once(http, kind, question, nonce, tally)
             tally.done[kind] += 1
             tally.seconds.append(time.monotonic() - started)
         except _Refused as refused:
@@ -84,9 +86,7 @@ class _Refused(Exception):
         self.status, self.code, self.after = status, code, after
 
 
-async def _once(
-    http: httpx.AsyncClient, kind: str, question: str, nonce: str, tally: Tally, alone: dict[str, str]
-) -> None:
+async def _once(http: httpx.AsyncClient, kind: str, question: str, nonce: str, tally: Tally) -> None:
     if kind in ("oversized", "malformed", "wrong"):
         expected, content = {
             "oversized": (413, b'{"model": "' + b"a" * 1_200_000 + b'"}'),
@@ -128,10 +128,24 @@ async def _once(
                     await asyncio.sleep(0.05)
             if not ended:
                 raise ValueError(f"the stream broke off after {text!r}")
-    value = json.loads(text)
-    if value["nonce"] != nonce:
-        tally.fault(f"crossed: asked {nonce}, got {value['nonce']}")
-    tally.agreeing[value["colour"] == alone[question]] += 1
+    found = json.loads(text)["nonce"]
+    if found != nonce:
+        tally.fault(f"crossed: asked {nonce}, got {found}")
+    if sum(tally.done.values()) % 16 == 0 and len(tally.samples) < MOST_SAMPLES:
+        tally.samples.append((body, text))
+
+
+async def _fill_prefix_cache(http: httpx.AsyncClient) -> None:
+    held = -1.0
+    for number in range(40):
+        text = f"{number} " + "word " * 1200
+        body = {"model": "base", "messages": [{"role": "user", "content": text}], "max_completion_tokens": 1}
+        await http.post(CHAT, json=body)
+        metrics = (await http.get("/metrics")).text
+        now = next(float(x.split()[-1]) for x in metrics.splitlines() if x.startswith("lora_agent_cached_tokens "))
+        if now <= held:
+            return
+        held = now
 
 
 def _raise_refusal(status: int, headers: Any, content: bytes) -> None:
@@ -151,13 +165,10 @@ def resident_mib(pid: int) -> float:
 async def measure(address: str, pid: int, clients: int, seconds: float) -> dict[str, Any]:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=clients)
     async with httpx.AsyncClient(base_url=address, timeout=180, limits=limits) as http:
-        alone = {}
-        for question in QUESTIONS:
-            answer = await http.post(CHAT, json=body_of(question, "alone"))
-            alone[question] = json.loads(answer.json()["choices"][0]["message"]["content"])["colour"]
+        await _fill_prefix_cache(http)
         tally, memory = Tally(), [resident_mib(pid)]
         until = time.monotonic() + seconds
-        tasks = [asyncio.create_task(client(http, n, until, tally, alone)) for n in range(clients)]
+        tasks = [asyncio.create_task(client(http, n, until, tally)) for n in range(clients)]
         while time.monotonic() < until:
             await asyncio.sleep(min(2.0, seconds / 20))
             memory.append(resident_mib(pid))
@@ -171,6 +182,10 @@ async def measure(address: str, pid: int, clients: int, seconds: float) -> dict[
         else:
             tally.fault(f"work is left over: {inside}")
         memory.append(resident_mib(pid))
+        alike = 0
+        for body, text in tally.samples:
+            answer = await http.post(CHAT, json=body)
+            alike += answer.json()["choices"][0]["message"]["content"] == text
     growth = statistics.median(memory[-3:]) - statistics.median(memory[len(memory) // 4 :][:3])
     if growth > MAX_GROWTH_MIB:
         tally.fault(f"memory grew by {growth:.0f} MiB after the first quarter")
@@ -180,7 +195,7 @@ async def measure(address: str, pid: int, clients: int, seconds: float) -> dict[
         "seconds": seconds,
         "answered": dict(tally.done),
         "refused, told why and when to come back": dict(tally.refused),
-        "answers like those to the question alone": f"{tally.agreeing[True]} of {tally.agreeing.total()}",
+        "same answer when asked again alone": f"{alike} of {len(tally.samples)}",
         "seconds, median and 95 %": [round(times[len(times) // 2], 2), round(times[int(len(times) * 0.95)], 2)],
         "resident MiB, start, first quarter, end": [
             round(memory[0]), round(memory[len(memory) // 4]), round(memory[-1]),

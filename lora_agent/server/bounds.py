@@ -63,6 +63,7 @@ def check_schema(schema: Any, where: str, settings: ServerSettings) -> None:
             f"{where}: the schema has {size} bytes, more than this server's {settings.max_schema_bytes}",
             hint="Leave out what the answer does not need.",
         )
+    keywords: set[str] = set()
     depth, level = 0, [schema]
     while level:
         depth += 1
@@ -71,8 +72,15 @@ def check_schema(schema: Any, where: str, settings: ServerSettings) -> None:
                 f"{where}: the schema is nested deeper than {settings.max_schema_depth} levels",
                 hint="Move inner parts into $defs.",
             )
+        keywords.update(*(node for node in level if isinstance(node, dict)))
         nodes = [node.values() if isinstance(node, dict) else node for node in level]
         level = [child for node in nodes for child in node if isinstance(child, dict | list)]
+    if {"patternProperties", "unevaluatedProperties"} <= keywords:
+        # Together they are matched by code that has no time limit (see structured.matching).
+        raise SchemaError(
+            f"{where}: patternProperties and unevaluatedProperties in one schema are not taken over HTTP",
+            hint="Write additionalProperties instead of unevaluatedProperties.",
+        )
 
 
 def at_most(name: str, given: int, limit: int) -> None:

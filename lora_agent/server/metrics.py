@@ -1,4 +1,4 @@
-"""What Prometheus reads at `/metrics`: queue, tokens, cache, adapter slots, router, verdicts, latency per adapter.
+"""What Prometheus reads at `/metrics`: queue, batch, tokens, cache, slots, router, verdicts, latency per adapter.
 
 One registry an application, so that two can live in one process. Knows results and the engine's public parts.
 """
@@ -44,6 +44,11 @@ class Metrics:
         if bank is not None:
             self._gauge("adapter_slots", "Slots for adapters", lambda: bank.slots - 1)
             self._gauge("adapter_slots_used", "Adapters in memory", lambda: len(bank.resident))
+        if (passes := getattr(getattr(engine, "runner", None), "passes", None)) is not None:
+            self._gauge("forward_passes", "Forward passes since the start", lambda: passes.count)
+            self._gauge(
+                "forward_rows", "Sequences read in them; over the passes, the mean batch", lambda: passes.pieces
+            )
         if prefixes is not None:
             self._gauge("cached_tokens", "Tokens whose keys and values are kept", lambda: prefixes.tokens)
 

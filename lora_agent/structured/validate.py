@@ -21,6 +21,7 @@ from referencing.exceptions import Unresolvable
 from lora_agent.errors import SchemaError
 from lora_agent.structured.check import draft_of
 from lora_agent.structured.faults import keyword_error
+from lora_agent.structured.matching import bounded
 from lora_agent.structured.walk import pointer_of
 from lora_agent.types import JsonSchema
 
@@ -81,7 +82,7 @@ def validate(value: Any, schema: JsonSchema | bool) -> Validation:
 def _validator(schema_text: str) -> Validator:
     """Checking a schema against its draft costs milliseconds, so it is done once a schema."""
     schema = json.loads(schema_text)
-    draft = draft_of(schema)
+    draft = bounded(draft_of(schema))
     return draft(schema, format_checker=draft.FORMAT_CHECKER, registry=REGISTRY)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -57,6 +58,22 @@ def test_values_that_json_cannot_hold() -> None:
 def test_remote_references_are_never_fetched() -> None:
     with pytest.raises(SchemaError, match=r"example\.com"):
         validate("{}", {"$ref": "https://example.com/schema.json"})
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {"k": {"pattern": "^((a+)+b|a+)$"}}},
+        {"type": "object", "patternProperties": {"^((a+)+b|a+)$": {"type": "integer"}}},
+        {"type": "object", "patternProperties": {"^((a+)+b|c+)$": {}}, "additionalProperties": False},
+    ],
+)
+def test_a_pattern_that_takes_for_ever_stops_nothing(schema: dict[str, Any]) -> None:
+    """`re` needs an hour for these 40 letters, and lets no other thread run meanwhile."""
+    value = {"k": "a" * 39 + "!"} if "properties" in schema else {"a" * 39 + "!": 1}
+    started = time.monotonic()
+    validate(value, schema)
+    assert time.monotonic() - started < 5
 
 
 JSON = st.recursive(

@@ -65,6 +65,8 @@ class Passes:
         self._expected = 0
         self.count = 0
         """Passes computed so far."""
+        self.pieces = 0
+        """Sequences that were read in them, so that `pieces / count` is the mean batch."""
 
     def do(self, jobs: Sequence[Job]) -> None:
         """Return when all jobs are done; raises what their computation raised."""
@@ -95,6 +97,7 @@ class Passes:
                     for piece in pieces:
                         piece.job.error = error
                 self.count += 1
+                self.pieces += len(pieces)
                 with self._changed:
                     self._waiting = [job for job in self._waiting if not job.done]
                     self._expected = len(pieces) + len(self._waiting)
