@@ -29,7 +29,7 @@ QUESTIONS = [f"Which colour goes with {thing}?" for thing in THINGS]
 COLOURS = ["red", "blue", "green", "white", "black", "brown"]
 KINDS = {"whole": 50, "stream": 25, "slow": 8, "leaver": 8, "oversized": 3, "malformed": 3, "wrong": 3}
 """Of a hundred requests. `slow` reads a piece every 50 ms, `leaver` goes after the first piece."""
-MOST_SAMPLES = 40
+MOST_SAMPLES = 20
 MAX_GROWTH_MIB = 48
 """From the first quarter's end to the run's: what a leak of one session's cache a request would exceed many times. The
 prefix cache, which may hold some hundred MiB, is filled before."""
@@ -135,6 +135,10 @@ async def _once(http: httpx.AsyncClient, kind: str, question: str, nonce: str, t
         tally.samples.append((body, text))
 
 
+def _say(stage: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {stage}", file=sys.stderr, flush=True)
+
+
 async def _fill_prefix_cache(http: httpx.AsyncClient) -> None:
     held = -1.0
     for number in range(40):
@@ -143,7 +147,7 @@ async def _fill_prefix_cache(http: httpx.AsyncClient) -> None:
         await http.post(CHAT, json=body)
         metrics = (await http.get("/metrics")).text
         now = next(float(x.split()[-1]) for x in metrics.splitlines() if x.startswith("lora_agent_cached_tokens "))
-        if now <= held:
+        if now < held * 1.02:
             return
         held = now
 
@@ -165,13 +169,16 @@ def resident_mib(pid: int) -> float:
 async def measure(address: str, pid: int, clients: int, seconds: float) -> dict[str, Any]:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=clients)
     async with httpx.AsyncClient(base_url=address, timeout=180, limits=limits) as http:
+        _say("filling the prefix cache")
         await _fill_prefix_cache(http)
+        _say(f"{clients} clients for {seconds:g} s")
         tally, memory = Tally(), [resident_mib(pid)]
         until = time.monotonic() + seconds
         tasks = [asyncio.create_task(client(http, n, until, tally)) for n in range(clients)]
         while time.monotonic() < until:
             await asyncio.sleep(min(2.0, seconds / 20))
             memory.append(resident_mib(pid))
+        _say("waiting for the answers that are under way")
         await asyncio.gather(*tasks)
         for _ in range(100):
             text = (await http.get("/metrics")).text
@@ -182,6 +189,7 @@ async def measure(address: str, pid: int, clients: int, seconds: float) -> dict[
         else:
             tally.fault(f"work is left over: {inside}")
         memory.append(resident_mib(pid))
+        _say("asking some again, alone")
         alike = 0
         for body, text in tally.samples:
             answer = await http.post(CHAT, json=body)

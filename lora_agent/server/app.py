@@ -29,28 +29,35 @@ def create_app(
     documents: Retriever | None = None,
 ) -> FastAPI:
     """The ASGI application. `tools` and `documents` are what model `agent` works with."""
+    app = routes()
     service = Service(engine, settings or ServerSettings(), tools=tools, documents=documents)
+    app.state.service = service
+    app.add_middleware(Gate, settings=service.settings)
+    app.add_middleware(Record, metrics=service.metrics, log_text=service.settings.log_text)
+    return app
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        service.pool.shutdown(wait=False, cancel_futures=True)
 
+def routes() -> FastAPI:
+    """The paths without an engine behind them: enough for the OpenAPI document."""
     app = FastAPI(
         title="lora-agent",
         version=__version__,
         summary="One quantized base, every skill a LoRA adapter, in the shape of the OpenAI API.",
-        lifespan=lifespan,
+        lifespan=_lifespan,
         docs_url=None,  # its page would load scripts from elsewhere; docs/api.md says the same
         redoc_url=None,
     )
-    app.state.service = service
     for module in (chat, completions, responses, models, adapters, schema, status, playground):
         app.include_router(module.router)
-    app.add_middleware(Gate, settings=service.settings)
-    app.add_middleware(Record, metrics=service.metrics, log_text=service.settings.log_text)
     app.add_exception_handler(failures.ApiError, failures.on_api_error)
     app.add_exception_handler(LoraAgentError, failures.on_api_error)
     app.add_exception_handler(RequestValidationError, failures.on_validation_error)
     app.add_exception_handler(HTTPException, failures.on_http_exception)
     return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.service.pool.shutdown(wait=False, cancel_futures=True)
+    app.state.service.spans.close()

@@ -22,6 +22,7 @@ from lora_agent.server.catalogue import Catalogue
 from lora_agent.server.jobs import Job
 from lora_agent.server.metrics import Metrics
 from lora_agent.server.settings import ServerSettings
+from lora_agent.server.spans import Spans
 
 T = TypeVar("T")
 
@@ -44,6 +45,7 @@ class Service:
         self.answerer = Answerer(engine, self.catalogue, tools=tools, documents=documents, policy=policy)
         self.admission = Admission(settings)
         self.metrics = Metrics(engine, self.admission)
+        self.spans = Spans()
         self.pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="engine")
         self.started = int(time.time())
 

@@ -67,7 +67,8 @@ def _answers(
                 partial(_tell, job, index) if tell else None,
                 server.metrics.note,
             )
-            answers.append(server.answerer.answer(own, limits))
+            work = partial(server.answerer.answer, own, limits)
+            answers.append(server.spans.around(own, request.headers, work))
             _note(request, ask, answers, server.settings.log_text)
             if tell:
                 job.tell((index, answers[-1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +19,9 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
+from lora_agent.server.reference import reference
+
+ROOT = Path(__file__).resolve().parents[2]
 # `positive_data_acceptance` is not among them: a request that fits the document may still ask for a model that is
 # not here, or bring a JSON Schema that is none.
 CHECKS = [
@@ -73,3 +77,8 @@ def test_every_route_is_documented_with_its_refusals(http: httpx.Client) -> None
         for verb, described in verbs.items():
             assert described["description"], f"{verb} {path} has no description"
             assert path in ("/health", "/ready", "/metrics") or "429" in described["responses"]
+
+
+def test_the_page_in_docs_is_that_of_this_code() -> None:
+    written = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert written == reference(), "run: python -m lora_agent.server.reference > docs/api.md"

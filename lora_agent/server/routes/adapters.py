@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from lora_agent.errors import UnknownAdapterError
 from lora_agent.registry import AdapterPackage, read_package
@@ -18,7 +18,7 @@ from lora_agent.registry.registry import package_folders
 from lora_agent.server.failures import ApiError
 from lora_agent.server.routes.documented import REFUSALS
 from lora_agent.server.service import Service, service
-from lora_agent.server.wire.shared import Wire
+from lora_agent.server.wire.shared import Part, Wire
 
 router = APIRouter(responses=REFUSALS, tags=["models"])
 
@@ -36,7 +36,7 @@ class UnloadRequest(Wire):
     lora_int_id: None = None
 
 
-class AdapterAnswer(BaseModel):
+class AdapterAnswer(Part):
     message: str
     """In vLLM's words."""
     digest: str | None = None

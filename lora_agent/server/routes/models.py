@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
 
 from lora_agent.registry import AdapterPackage
 from lora_agent.server.routes.documented import REFUSALS
 from lora_agent.server.service import Service, service
+from lora_agent.server.wire.shared import Part
 
 router = APIRouter(responses=REFUSALS, tags=["models"])
 
 
-class ModelCard(BaseModel):
+class ModelCard(Part):
     id: str
     object: Literal["model"] = "model"
     created: int
@@ -27,7 +27,7 @@ class ModelCard(BaseModel):
     """Of one adapter: kind, version, contract, gate report, calibration. Of the agent: its tools."""
 
 
-class ModelList(BaseModel):
+class ModelList(Part):
     object: Literal["list"] = "list"
     data: list[ModelCard]
 

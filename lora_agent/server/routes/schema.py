@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from lora_agent.server.bounds import check_schema
 from lora_agent.server.routes.documented import REFUSALS
 from lora_agent.server.service import service
-from lora_agent.server.wire.shared import Wire
+from lora_agent.server.wire.shared import Part, Wire
 from lora_agent.structured import Note, explain
 
 router = APIRouter(responses=REFUSALS, tags=["schema"])
@@ -22,14 +22,14 @@ class ExplainRequest(Wire):
     json_schema: dict[str, Any] | bool = Field(alias="schema")
 
 
-class KeywordNote(BaseModel):
+class KeywordNote(Part):
     pointer: str
     """JSON pointer of the schema that holds the keyword."""
     keyword: str
     reason: str
 
 
-class ExplainAnswer(BaseModel):
+class ExplainAnswer(Part):
     ok: bool
     enforced: list[KeywordNote]
     """No text that breaks the keyword can be written."""

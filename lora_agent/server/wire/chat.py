@@ -102,10 +102,13 @@ class ChatRequest(Wire):
     """Further fields of an adapter's input schema, such as `target` of `safety`."""
 
     user: str | None = None
+    """Names a user; changes nothing."""
     safety_identifier: str | None = None
+    """Names a user; changes nothing."""
     prompt_cache_key: str | None = None
+    """The prefix cache is always on; changes nothing."""
     prompt_cache_retention: str | None = None
-    """These four name users or ask for a cache that is always on; they change nothing."""
+    """The prefix cache is always on; changes nothing."""
 
     frequency_penalty: float | None = None
     presence_penalty: float | None = None

@@ -130,10 +130,13 @@ class ResponseRequest(Wire):
     """As in `/v1/chat/completions`."""
 
     user: str | None = None
+    """Names a user; changes nothing."""
     safety_identifier: str | None = None
+    """Names a user; changes nothing."""
     prompt_cache_key: str | None = None
+    """The prefix cache is always on; changes nothing."""
     prompt_cache_retention: str | None = None
-    """These four name users or ask for a cache that is always on; they change nothing."""
+    """The prefix cache is always on; changes nothing."""
 
     store: bool | None = None
     background: bool | None = None

@@ -12,13 +12,15 @@ from lora_agent.types import JsonSchema, TokenLogprob, Usage
 class Wire(BaseModel):
     """A request or a part of one: unknown fields are refused, types are not bent ("1" is no number)."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, strict=True)
+    model_config = ConfigDict(
+        extra="forbid", allow_inf_nan=False, frozen=True, strict=True, use_attribute_docstrings=True
+    )
 
 
 class Part(BaseModel):
     """A part of an answer."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
 StopText = Annotated[str, Field(min_length=1, max_length=256)]
