@@ -60,7 +60,7 @@ def serve(
     from lora_agent.agent import load_tools
     from lora_agent.agent.retrieval import as_retriever
     from lora_agent.server.app import create_app
-    from lora_agent.server.run import run
+    from lora_agent.server.run import return_large_blocks, run
     from lora_agent.server.settings import ServerSettings
 
     offered = load_tools(tools) if tools is not None else None
@@ -77,6 +77,7 @@ def serve(
         adapter_folder=enable_adapter_loading,
         log_text=log_text,
     )
+    return_large_blocks()
     engine = options.open_engine(base, quantization, device, adapter_path)
     run(create_app(engine, settings, tools=offered, documents=documents), host, port)
 
