@@ -21,6 +21,8 @@ from lora_agent.structured.walk import pointer_of
 from lora_agent.structured.wellformed import Draft, surely_wellformed
 
 MAX_BYTES = 2_000_000
+MAX_KEYS = 2_000
+"""In one object of the schema: llguidance takes seconds for several thousand properties."""
 MAX_DEPTH = 200
 """Nesting of JSON containers; well under Python's recursion limit with every walker's frames."""
 
@@ -112,6 +114,16 @@ def _check_size(schema: dict[str, Any]) -> None:
         depth += 1
         if depth > MAX_DEPTH:
             raise keyword_error("", "", f"nested deeper than {MAX_DEPTH} levels", "Move inner parts into $defs.")
+        for node in level:
+            if isinstance(node, dict) and not all(isinstance(key, str) for key in node):
+                raise keyword_error(
+                    "", "", f"keys {list(node)!r:.80} are not all texts", "JSON objects have text keys."
+                )
+            if isinstance(node, dict) and len(node) > MAX_KEYS:
+                raise keyword_error(
+                    "", "", f"an object of {len(node)} keys, more than the limit of {MAX_KEYS}",
+                    "Use additionalProperties for keys of one kind.",
+                )  # fmt: skip
         level = [
             child
             for node in level

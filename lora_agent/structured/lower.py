@@ -7,6 +7,7 @@ llguidance 1.7 to 1.9 refuses (measured on JSONSchemaBench); knows nothing of to
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import jsonschema
@@ -33,6 +34,7 @@ CHECKED_AFTER: dict[str, str] = {
 }
 MAX_COUNTED = 400
 """llguidance gives up on a pattern with length limits of a thousand, in the middle of a decode."""
+MAX_STEPS = 1_000
 _TRUE_IS_NOTHING = frozenset("propertyNames unevaluatedProperties unevaluatedItems".split())
 FORMATS = frozenset("date-time time date duration email hostname ipv4 ipv6 uuid uri".split())
 """String formats that llguidance turns into a grammar."""
@@ -64,6 +66,9 @@ def _lower(node: Any, place: Place, notes: list[Note], formats: frozenset[str]) 
         notes.append(Note(pointer, "format", _format_reason(out.pop("format"))))
     _lower_pattern(out, pointer, notes)
     _lower_counts(out, pointer, notes)
+    if "multipleOf" in out and not _countable(out["multipleOf"]):
+        notes.append(Note(pointer, "multipleOf", f"more than {MAX_STEPS} remainders are not part of the grammar"))
+        del out["multipleOf"]
     return replace_children(out, lambda child, relative: _lower(child, place + relative, notes, formats))
 
 
@@ -99,6 +104,14 @@ def _lower_pattern(out: dict[str, Any], pointer: str, notes: list[Note]) -> None
         if out.get(keyword, 0) > MAX_COUNTED:
             del out[keyword]
             notes.append(Note(pointer, keyword, f"beside a pattern more than {MAX_COUNTED} characters are not counted"))
+
+
+def _countable(step: float) -> bool:
+    """llguidance has a state for each remainder, and at most nine decimals."""
+    digits = Decimal(repr(step)).normalize().as_tuple()
+    exponent = int(digits.exponent)
+    whole = int("".join(map(str, digits.digits))) * 10 ** max(exponent, 0)
+    return whole <= MAX_STEPS and exponent >= -9
 
 
 def _lower_counts(out: dict[str, Any], pointer: str, notes: list[Note]) -> None:

@@ -15,6 +15,10 @@ from lora_agent.structured.composition import UNIONS
 from lora_agent.structured.document import PREFIX, Document
 from lora_agent.structured.walk import ASSERTIONS, children, descend, replace_children
 
+_LAST = frozenset("additionalProperties patternProperties required minProperties maxProperties".split())
+"""Written after all else: llguidance orders keys by where it first meets a keyword of objects, and that shall be
+`properties` (or the union or reference before it)."""
+
 
 def share(document: Document) -> Document:
     """The same document with equal subschemas moved to `$defs`, and without descriptions and the like."""
@@ -81,7 +85,7 @@ class _Sharer:
             return node
         kind = self._kind(node) if not fixed and _worth(node) else None
         if kind is None or self._uses[kind] < 2:
-            said = {keyword: value for keyword, value in node.items() if keyword in ASSERTIONS}
+            said = {keyword: node[keyword] for keyword in sorted(node, key=_LAST.__contains__) if keyword in ASSERTIONS}
             return replace_children(said, lambda child, relative: self._link(child, _below(node, relative[0], fixed)))
         if kind not in self._names:
             name = self._names[kind] = f"shared@{len(self._names)}"

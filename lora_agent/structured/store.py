@@ -1,7 +1,7 @@
 """What was worked out about a schema, kept on disk: a later process only has to build the matcher.
 
-One file a schema, named by the digest of schema, budget and the versions of this package and of llguidance. Written to
-a scratch file and moved into place; a file whose checksum is wrong counts as absent; the oldest go when there are too
+One file a schema, named by the digest of schema, budget the code of this folder and llguidance's version. Written to a
+scratch file and moved into place; a file whose checksum is wrong counts as absent; the oldest go when there are too
 many. A folder that cannot be written costs time, never an error.
 """
 
@@ -13,6 +13,7 @@ import logging
 import os
 import tempfile
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,8 +41,7 @@ class Plan(NamedTuple):
 
 def store_key(*parts: Any) -> str:
     """The name of an entry. Raises TypeError, ValueError or RecursionError where a part is not JSON."""
-    versions = [_version("lora-agent"), _version("llguidance")]
-    text = json.dumps([versions, *parts], separators=(",", ":"))
+    text = json.dumps([_code_digest(), _version("llguidance"), *parts], separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -98,6 +98,16 @@ def _prune(folder: Path) -> None:
         total -= size
         with suppress(OSError):
             os.unlink(path)
+
+
+@cache
+def _code_digest() -> str:
+    """Of the code that makes plans: a version number alone would keep those of yesterday's working tree."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(here.rglob("*.py")):
+        digest.update(path.relative_to(here).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def _version(package: str) -> str:

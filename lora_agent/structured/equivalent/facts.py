@@ -4,6 +4,7 @@ value. Sound, not complete: "not known" is always a possible answer.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,6 +15,8 @@ from lora_agent.structured.document import Document
 
 TYPES = ("object", "array", "string", "number", "boolean", "null")
 MAX_DEPTH = 4
+MAX_DOMAIN = 100
+"""Values that are tried one by one against the other side."""
 _LIMITS = (
     ("number", "minimum", "maximum"),
     ("string", "minLength", "maxLength"),
@@ -71,6 +74,8 @@ def domain_of(facts: Facts, document: Document) -> list[Any] | None:
         if "enum" in fact or "const" in fact:
             values = list(fact.get("enum", [fact.get("const")]))
             break
+    if values is not None and len(values) > MAX_DOMAIN:
+        return None
     if values is None:
         types = types_of(facts)
         if not types <= {"boolean", "null"}:
@@ -84,6 +89,25 @@ def fits(value: Any, node: Any, document: Document) -> bool:
         return bool(node)
     schema = {**node, "$defs": document.defs} if "$ref" in str(node) else node
     return bool(jsonschema.Draft202012Validator(schema).is_valid(value))
+
+
+def listed(facts: Facts) -> set[str] | None:
+    """The values of an enum or const among the facts, in JSON with numbers as floats; None where there is none."""
+    for fact in facts:
+        if "enum" in fact or "const" in fact:
+            return {json_key(value) for value in fact.get("enum", [fact.get("const")])}
+    return None
+
+
+def json_key(value: Any) -> str:
+    """Equal for equal JSON values: 1 is 1.0 and not true."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return repr(float(value)) if abs(value) < 2**53 else repr(value)
+    if isinstance(value, list):
+        return "[" + ",".join(map(json_key, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(key)}:{json_key(value[key])}" for key in sorted(value)) + "}"
+    return json.dumps(value)
 
 
 def required_of(facts: Facts) -> set[str]:
@@ -112,6 +136,8 @@ def disjoint(one: Facts, other: Facts, document: Document, depth: int = 0) -> bo
         return False
     both = types_of(one) & types_of(other)
     if not both:
+        return True
+    if (values := listed(one)) is not None and (others := listed(other)) is not None and values.isdisjoint(others):
         return True
     for left, right in ((one, other), (other, one)):
         domain = domain_of(left, document)

@@ -13,7 +13,7 @@ _SMALLEST = frozenset("maximum maxLength maxItems maxProperties exclusiveMaximum
 _FINITE = frozenset(("enum", "const"))
 _OF_KEYS = frozenset("properties patternProperties additionalProperties required".split())
 _APART = frozenset(
-    "allOf if then else unevaluatedProperties unevaluatedItems contains minContains maxContains propertyNames "
+    "if then else unevaluatedProperties unevaluatedItems contains minContains maxContains propertyNames "
     "dependentRequired dependentSchemas".split()
 )
 """Keywords that mean something else, or something more, beside those of another part."""
@@ -25,6 +25,7 @@ class Merger:
 
     def __init__(self, document: Document, inside: frozenset[str]) -> None:
         self._document = document
+        self._around = inside
         self.inside = inside
         """Grows by the definitions that were copied."""
 
@@ -58,19 +59,38 @@ class Merger:
             return False
         return out if _merge_keys(out, one, other) else None
 
-    def _opened(self, node: dict[str, Any]) -> Any | None:
+    def _opened(self, node: Any) -> Any | None:
         """A part without `$ref` and `allOf` of its own, and without keywords that look at their neighbours."""
-        while isinstance(node, dict) and "$ref" in node:
+        while isinstance(node, dict) and ("$ref" in node or "allOf" in node):
+            if "allOf" in node:
+                node = self.merge_all(parts_of(node))
+                continue
             name = self._document.target(node)
-            if name in self.inside or name not in self._document.defs or set(node) - ANNOTATIONS != {"$ref"}:
+            if name in self._around or name not in self._document.defs or set(node) - ANNOTATIONS != {"$ref"}:
                 return None
             self.inside |= {name}
-            node = self._document.defs[name]
+            self._around |= {name}
+            opened = self._opened(self._document.defs[name])
+            self._around -= {name}
+            return opened
         return None if isinstance(node, dict) and not _APART.isdisjoint(node) else node
 
     def _merge_domains(self, one: dict[str, Any], other: dict[str, Any]) -> Any | None:
         domain = domain_of((one, other), self._document)
         return None if domain is None else {"enum": domain}
+
+
+def parts_of(node: dict[str, Any]) -> list[Any]:
+    """The parts of an allOf and what stands beside it, so that keys keep the order of the text."""
+    parts: list[Any] = []
+    own: dict[str, Any] = {}
+    for keyword, value in node.items():
+        if keyword == "allOf":
+            parts += [own, *value]
+            own = {}
+        else:
+            own[keyword] = value
+    return [*parts, own]
 
 
 def _merge_keyword(out: dict[str, Any], keyword: str, value: Any) -> bool:

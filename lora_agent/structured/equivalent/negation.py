@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lora_agent.structured.document import Document
-from lora_agent.structured.equivalent.facts import TYPES, Facts, domain_of, fits, property_facts
+from lora_agent.structured.equivalent.facts import TYPES, Facts, domain_of, fits, json_key, property_facts
 from lora_agent.structured.walk import ANNOTATIONS
 
 _OPPOSITE = {
@@ -30,6 +30,9 @@ def negation(node: Any, known: Facts, document: Document) -> Any | None:
     domain = domain_of(known, document)
     if domain is not None:
         return {"enum": [value for value in domain if not fits(value, node, document)]}
+    if set(node) - ANNOTATIONS in ({"enum"}, {"const"}) and (all_listed := _listed_values(known)) is not None:
+        wrong = {json_key(value) for value in node.get("enum", [node.get("const")])}
+        return {"enum": [value for value in all_listed if json_key(value) not in wrong]}
     branches: list[Any] = []
     for keyword, value in node.items():
         if keyword in ANNOTATIONS:
@@ -39,6 +42,10 @@ def negation(node: Any, known: Facts, document: Document) -> Any | None:
             return None
         branches += found
     return _any(branches)
+
+
+def _listed_values(known: Facts) -> list[Any] | None:
+    return next((list(fact["enum"]) for fact in known if "enum" in fact), None)
 
 
 def _one(keyword: str, value: Any, known: Facts, document: Document) -> list[Any] | None:

@@ -14,14 +14,14 @@ from lora_agent.structured.equivalent.conditions import (
 )
 from lora_agent.structured.equivalent.facts import disjoint, facts_of
 from lora_agent.structured.equivalent.lists import without_contains, without_unique
-from lora_agent.structured.equivalent.merging import Merger
+from lora_agent.structured.equivalent.merging import Merger, parts_of
 from lora_agent.structured.walk import descend, replace_children
 
 Rule = Callable[[dict[str, Any], Document], dict[str, Any] | None]
 """Returns an equal node, or None where it does not apply."""
 MAX_BRANCHES = 24
 """Pairs of a oneOf that are compared: 276."""
-MAX_NODES = 50_000
+MAX_NODES = 20_000
 """Visits; a schema that grows beyond keeps what is left as it is."""
 _TRIGGERS = frozenset(
     "not if dependentRequired dependentSchemas unevaluatedProperties uniqueItems contains allOf oneOf".split()
@@ -64,25 +64,12 @@ class _Rewriter:
                 return self.rewrite(changed, inside)
         if "allOf" in out:
             merger = Merger(self.document, inside)
-            merged = merger.merge_all(_parts(out))
+            merged = merger.merge_all(parts_of(out))
             if merged is not None:
                 return self.rewrite(merged, merger.inside)
         if "oneOf" in out and (changed := _one_of(out, self.document)) is not None:
             return changed
         return out
-
-
-def _parts(node: dict[str, Any]) -> list[Any]:
-    """The parts of an allOf and what stands beside it, so that keys keep the order of the text."""
-    parts: list[Any] = []
-    own: dict[str, Any] = {}
-    for keyword, value in node.items():
-        if keyword == "allOf":
-            parts += [own, *value]
-            own = {}
-        else:
-            own[keyword] = value
-    return [*parts, own]
 
 
 def _one_of(node: dict[str, Any], document: Document) -> dict[str, Any] | None:
