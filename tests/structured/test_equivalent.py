@@ -143,3 +143,16 @@ def test_the_mask_agrees_with_the_validator(schema: Any, instances: list[Any], v
             assert taken, value
         elif grammar.exact:
             assert not taken, value
+
+
+def test_a_map_that_is_narrowed_twice_is_merged(vocabulary: Vocabulary) -> None:
+    schema = {
+        "allOf": [
+            {"type": "object", "patternProperties": {"^a": {"type": "integer"}}, "additionalProperties": False},
+            {"type": ["object", "null"], "additionalProperties": {"maximum": 3, "minimum": 0}},
+        ]
+    }
+    grammar = compile_schema(schema, vocabulary, budget_tokens=None)
+    assert grammar.exact
+    assert accepts(grammar, '{"a1":3}')
+    assert not any(accepts(grammar, text) for text in ('{"a1":4}', '{"b":3}', "null"))

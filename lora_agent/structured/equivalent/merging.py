@@ -126,8 +126,11 @@ def _merge_keys(out: dict[str, Any], one: dict[str, Any], other: dict[str, Any])
     """properties, additionalProperties and required of both into `out`."""
     rest = [side.get("additionalProperties", True) for side in (one, other)]
     patterns = [side.get("patternProperties", {}) for side in (one, other)]
-    if any(patterns) and not (rest[0] is True and rest[1] is True):
+    plain = [not side.get("properties") and not side.get("patternProperties") for side in (one, other)]
+    if any(patterns) and not (rest[0] is True and rest[1] is True) and not any(plain):
         return False
+    # What a side without keys of its own says of additional keys, it says of all keys.
+    left_out = [limit if alone else True for limit, alone in zip(rest, plain, strict=True)]
     properties: dict[str, Any] = {}
     for name in dict.fromkeys([*one.get("properties", ()), *other.get("properties", ())]):
         sides = [side.get("properties", {}).get(name, left) for side, left in zip((one, other), rest, strict=True)]
@@ -136,7 +139,8 @@ def _merge_keys(out: dict[str, Any], one: dict[str, Any], other: dict[str, Any])
         out["properties"] = properties
     if patterns[0] or patterns[1]:
         out["patternProperties"] = {
-            key: both(patterns[0].get(key, True), patterns[1].get(key, True)) for key in {**patterns[0], **patterns[1]}
+            key: both(patterns[0].get(key, left_out[0]), patterns[1].get(key, left_out[1]))
+            for key in {**patterns[0], **patterns[1]}
         }
     left = both(rest[0], rest[1])
     if "additionalProperties" in one or "additionalProperties" in other:
