@@ -89,6 +89,8 @@ class _Reader:
         if not isinstance(node, dict):
             return
         own = node.get("$id", node.get("id"))
+        if self.old_refs and isinstance(node.get("$ref"), str):
+            own = None  # up to draft 7 nothing beside a reference counts
         if isinstance(own, str):
             base = urljoin(base, own)
             self.named.setdefault(base.rstrip("#"), place)

@@ -14,10 +14,12 @@ import jsonschema
 
 from lora_agent.structured.document import Document
 from lora_agent.structured.faults import IDLE, Note
-from lora_agent.structured.patterns import without_lookaround
+from lora_agent.structured.patterns import excludes_escaped, without_lookaround
 from lora_agent.structured.walk import ANNOTATIONS, Place, pointer_of, replace_children
 
 CHECKED_AFTER: dict[str, str] = {
+    "$dynamicRef": "what a dynamic reference points to is not known to the grammar",
+    "$recursiveRef": "what a dynamic reference points to is not known to the grammar",
     "not": "a value that must not occur cannot be masked",
     "if": "conditions are not part of the grammar",
     "then": "conditions are not part of the grammar",
@@ -100,6 +102,8 @@ def _lower_pattern(out: dict[str, Any], pointer: str, notes: list[Note]) -> None
         out.pop("pattern")
         if wider is not None:
             out["pattern"] = wider
+    if "pattern" in out and excludes_escaped(pattern):
+        notes.append(Note(pointer, "pattern", "the grammar lets escaped characters pass that a class excludes"))
     for keyword in ("minLength", "maxLength"):
         if out.get(keyword, 0) > MAX_COUNTED:
             del out[keyword]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+_ESCAPED = '\\"'
 _LOOKAROUND = re.compile(r"\(\?<?[=!]")
 
 
@@ -36,6 +37,18 @@ def without_lookaround(pattern: str) -> str | None:
             out.append(pattern[at])
             at += 1
     return "".join(out)
+
+
+def excludes_escaped(pattern: str) -> bool:
+    """Whether a negated class excludes a character that JSON writes with a backslash: llguidance 1.9 accepts it."""
+    for start in (match.start() for match in re.finditer(r"\[\^", pattern)):
+        try:
+            found = re.compile(pattern[start : _class_end(pattern, start)])
+        except re.error:
+            return True
+        if any(found.match(character) is None for character in _ESCAPED):
+            return True
+    return False
 
 
 def _class_end(pattern: str, start: int) -> int:

@@ -121,6 +121,8 @@ LOWERED: dict[str, tuple[Any, str]] = {
 # Refused by llguidance, and let through with a note.
 WIDENED: dict[str, tuple[Any, str]] = {
     "look-around": ({"type": "string", "pattern": "^(?!x)[a-z]{1,3}$"}, "pattern"),
+    "excluded backslash": ({"type": "string", "pattern": r"^[^\\]+$"}, "pattern"),
+    "dynamic reference": ({"$dynamicRef": "#", "type": "object"}, "$dynamicRef"),
     "back-reference": ({"type": "string", "pattern": r"^(a|b)\1$"}, "pattern"),
     "long pattern": ({"type": "string", "pattern": r"^(\\S+\\s)*\\S+$", "maxLength": 5000}, "maxLength"),
     "overlapping keys": (
