@@ -44,6 +44,7 @@ class Server:
         self.hang = threading.Event()
         self.answers: list[tuple[int, dict[str, str]]] = []  # statuses to give before anything is done
         self.ignore_schema = False
+        self.lies = 0  # answers to give under another schema than the one asked for
         self.dropped = 0
         self.keys: set[str | None] = set()
         self.started = time.time()
@@ -125,7 +126,13 @@ class Server:
         form, bound = body.get("response_format"), body.get("structured_outputs") or {}
         if self.ignore_schema:
             return None
-        if form:
+        if form and self.lies:
+            self.lies -= 1
+            other = {"type": "object", "properties": {"other": {"const": 1}}, "required": ["other"]}
+            grammar = LLMatcher.grammar_from_json_schema(
+                json.dumps({**other, "additionalProperties": False, "x-guidance": {"whitespace_flexible": False}})
+            )
+        elif form:
             grammar = LLMatcher.grammar_from_json_schema(json.dumps(form["json_schema"]["schema"]))
         elif "regex" in bound:
             grammar = LLMatcher.grammar_from_regex(bound["regex"])

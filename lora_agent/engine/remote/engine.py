@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_agent.engine.local.contract import check_input
-from lora_agent.engine.local.engine import typed_value
+from lora_agent.engine.local.engine import LocalEngine, typed_value
 from lora_agent.engine.remote.client import Client, Request
 from lora_agent.engine.remote.loop import LoopThread
 from lora_agent.engine.remote.reader import Reader, load_reader
@@ -41,7 +41,7 @@ class RemoteEngine:
         reader: Reader,
         registry: Registry,
         *,
-        router: Any = "choice",
+        router: Any = "auto",
         allow_ungated: bool = False,
     ) -> None:
         self.base = reader
@@ -69,7 +69,7 @@ class RemoteEngine:
         replicas: Sequence[str] = (),
         model: str | None = None,
         api_key: str | None = None,
-        router: Any = "choice",
+        router: Any = "auto",
         adapter_root: str | None = None,
         connect_s: float = 5.0,
         read_s: float = 120.0,
@@ -80,15 +80,16 @@ class RemoteEngine:
 
         `base`: what it serves (its tokenizer is read here), `model`: the name that it serves it under (default: its
         first). `adapter_root`: the folder with the packages as the server sees it (default: the paths here).
-        `router`: "choice" asks the served base; an engine in this process routes with its own head on its own base.
+        `router`: "choice" asks the served base for a name; an engine in this process routes with the head on its own
+        base; "auto" loads such a base when the first route is asked for, if a head was trained for it, else "choice".
         `api_key` (default: the variable LORA_AGENT_API_KEY). Seconds: `connect_s` to open a connection, `read_s`
-        between two pieces of an answer, `retry_s` of trying again elsewhere before a request is given up.
+        between two pieces of an answer, `retry_s` of trying elsewhere before a request is given up.
 
         Raises ServerUnreachableError, ServerRefusedError, and the BaseModelError and AdapterError families.
         """
         urls = [_address(text) for text in (url, *replicas)]
-        if not (router == "choice" or hasattr(router, "session")):
-            raise ConfigError(f"router is {router!r}", hint='Use "choice", or an engine in this process.')
+        if not (router in ("auto", "choice") or hasattr(router, "session")):
+            raise ConfigError(f"router is {router!r}", hint='Use "auto", "choice", or an engine in this process.')
         reader = load_reader(base)
         client = Client(
             urls,
@@ -138,8 +139,17 @@ class RemoteEngine:
     @cached_property
     def router(self) -> Router:
         from lora_agent.routing.choice import ChoiceRouter, EngineRouter
+        from lora_agent.routing.head import find_head
 
-        return ChoiceRouter(self) if self._router == "choice" else EngineRouter(self._router)
+        router = self._router
+        if router == "auto":
+            router = self._base_in_process() if find_head(self.base.source_sha256) is not None else "choice"
+        return ChoiceRouter(self) if router == "choice" else EngineRouter(router)
+
+    def _base_in_process(self) -> LocalEngine:
+        from lora_agent.engine.local.base import load_base
+
+        return LocalEngine(load_base(self.base.source), self.registry)
 
     def package(self, name: str) -> AdapterPackage:
         """A package as it runs on these servers. Raises UnknownAdapterError, WrongBaseError, WrongTemplateError,

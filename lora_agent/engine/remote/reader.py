@@ -17,6 +17,8 @@ class Reader:
     renderer: ChatRenderer
     vocabulary: Vocabulary
     identity: BaseIdentity
+    source: str | Path | None
+    """What it was asked for as."""
     context_limit: int
     """Tokens that the model reads at most; the server's own limit may be lower."""
 
@@ -50,7 +52,7 @@ def load_reader(base: str | Path | None) -> Reader:
     renderer = ChatRenderer(AutoTokenizer.from_pretrained(path))
     vocabulary = Vocabulary(renderer.tokenizer, renderer.stop_token_ids[0], int(config.vocab_size))
     identity = BaseIdentity(id_, digest, quantization, renderer.tokenizer_sha256, renderer.template_sha256)
-    return Reader(renderer, vocabulary, identity, int(config.max_position_embeddings))
+    return Reader(renderer, vocabulary, identity, base, int(config.max_position_embeddings))
 
 
 def _exported(folder: Path) -> tuple[str, str, str] | None:
