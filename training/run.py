@@ -43,7 +43,7 @@ class Run:
     folder: Path
     package: Path
     processes: int = 1
-    """That train together, on one machine or several."""
+    """That train together, on this machine."""
 
     @classmethod
     def open(

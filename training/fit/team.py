@@ -57,7 +57,8 @@ class Launched(Team):
     @property
     def device(self) -> str:
         """This rank's own device: every rank loads the whole (frozen, quantized) base there."""
-        return str(self._accelerator.device)
+        device = self._accelerator.device
+        return "cpu" if device.type == "cpu" else str(device)
 
     def wrap(self, objective: Any) -> Any:
         return self._accelerator.prepare_model(objective)

@@ -114,14 +114,13 @@ def fit_weights(run: Run, team: Team) -> dict[str, Any]:
 
 
 def _launch(run: Run) -> dict[str, Any]:
-    """The same by several processes under `accelerate launch`, which also speaks to other machines if it is configured
-    to. Raises EngineError if they fail; their checkpoint stays."""
-    import torch
-
+    """The same by several processes of this machine under `accelerate launch`. Raises EngineError if they fail; their
+    checkpoint stays."""
     result = run.folder / _DONE
     result.unlink(missing_ok=True)
-    kind = ["--multi_gpu"] if torch.cuda.is_available() else ["--cpu"]
-    command = [sys.executable, "-m", "accelerate.commands.launch", *kind, "--num_processes", str(run.processes)]
+    command = [sys.executable, "-m", "accelerate.commands.launch"]
+    # --multi_gpu on a CPU too: it is what goes through torchrun; --cpu starts a single process, whatever N says
+    command += ["--multi_gpu", "--num_processes", str(run.processes)]
     command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
     command += ["-m", f"{__package__.rpartition('.')[0]}.worker", str(run.recipe_path), str(run.folder)]
     command += ["--data", str(run.data), "--processes", str(run.processes)]
