@@ -22,7 +22,7 @@ import httpx
 import pytest
 from safetensors.torch import load_file, save_file
 
-from lora_agent import Agent, Engine, tool
+from lora_agent import Agent, Engine, Policy, tool
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.engine.remote.deploy import export, plan
 from lora_agent.engine.remote.engine import RemoteEngine
@@ -102,13 +102,14 @@ class Vllm:
         private = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
         module = [str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", "--model", command[2]]
         small = ["--max-model-len", "2048", "--max-num-seqs", "16", "--enforce-eager", "--host", "127.0.0.1"]
-        self.process = subprocess.Popen(
-            [*module, *arguments, *small],
-            env={**os.environ, **own, **patience, **private},
-            stdout=log.open("w"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with log.open("w") as file:
+            self.process = subprocess.Popen(
+                [*module, *arguments, *small],
+                env={**os.environ, **own, **patience, **private},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     @property
     def url(self) -> str:
@@ -189,7 +190,7 @@ def test_the_agent_runs_on_it(engine: RemoteEngine) -> None:
         """Current weather of a city."""
         return f"29 degrees in {city}"
 
-    result = Agent(engine, tools=[get_weather]).run("What is the weather in Lagos?")
+    result = Agent(engine, tools=[get_weather], policy=Policy(time_s=3000)).run("What is the weather in Lagos?")
     assert result.stop_reason in ("answer", "blocked_input")
     assert result.steps[0].adapter_digest == engine.adapters["safety"].digest
 
