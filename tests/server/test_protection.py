@@ -217,7 +217,8 @@ def test_sigterm_finishes_what_is_inside_and_takes_nothing_new(base_dir: Path, t
         assert server.stderr is not None
         try:
             address = next(line.split()[-1] for line in server.stderr if line.startswith("serving on"))
-            begun = pool.submit(httpx.post, address + CHAT, json=LONG, timeout=60)
+            longer = {**LONG, "n": 8}  # one after the other: still at it when the last look is taken
+            begun = pool.submit(httpx.post, address + CHAT, json=longer, timeout=60)
             assert until(lambda: gauge(address, "requests_inside") == 1)
             server.terminate()
             assert until(lambda: httpx.get(f"{address}/ready").status_code == 503)
