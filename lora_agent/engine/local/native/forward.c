@@ -402,7 +402,8 @@ static float *tile(model_t *s, int thread, size_t floats) {
     return s->tile[thread];
 }
 
-static void phase_qkv(model_t *s, int thread) {
+/* W x + B A x of all rows to out (rows, w->n), written or added. */
+static void multiply_into(model_t *s, int thread, float *out, int add) {
     const linear_t *w = s->weight;
     table_t t = load_table(s->table);
     float *space = tile(s, thread, (size_t)CHUNK * w->k + (size_t)CHUNK * s->rows), *y = space + (size_t)CHUNK * w->k;
@@ -410,24 +411,17 @@ static void phase_qkv(model_t *s, int thread) {
         int count = w->n - first < CHUNK ? w->n - first : CHUNK;
         product(&t, w, NULL, first, count, s->input, s->input_width, s->rows, space, y);
         add_updates(s, first, count, y);
-        for (int m = 0; m < s->rows; m++)
-            for (int n = 0; n < count; n++) s->qkv[(size_t)m * w->n + first + n] = y[(size_t)n * s->rows + m];
+        for (int m = 0; m < s->rows; m++) {
+            float *to = out + (size_t)m * w->n + first;
+            for (int n = 0; n < count; n++) to[n] = (add ? to[n] : 0.0f) + y[(size_t)n * s->rows + m];
+        }
     }
 }
 
-/* o and down: their output is added to the residual stream. */
-static void phase_add(model_t *s, int thread) {
-    const linear_t *w = s->weight;
-    table_t t = load_table(s->table);
-    float *space = tile(s, thread, (size_t)CHUNK * w->k + (size_t)CHUNK * s->rows), *y = space + (size_t)CHUNK * w->k;
-    for (int first; (first = take(s, CHUNK)) < w->n;) {
-        int count = w->n - first < CHUNK ? w->n - first : CHUNK;
-        product(&t, w, NULL, first, count, s->input, s->input_width, s->rows, space, y);
-        add_updates(s, first, count, y);
-        for (int m = 0; m < s->rows; m++)
-            for (int n = 0; n < count; n++) s->x[(size_t)m * s->hidden + first + n] += y[(size_t)n * s->rows + m];
-    }
-}
+static void phase_qkv(model_t *s, int thread) { multiply_into(s, thread, s->qkv, 0); }
+
+/* o and down: their output, as wide as the residual stream, is added to it. */
+static void phase_add(model_t *s, int thread) { multiply_into(s, thread, s->x, 1); }
 
 static void phase_gate_up(model_t *s, int thread) {
     const linear_t *w = s->weight;
