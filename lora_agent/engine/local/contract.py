@@ -11,14 +11,29 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lora_agent.errors import AdapterInputError
+from lora_agent.errors import AdapterInputError, SchemaError
 from lora_agent.registry import AdapterPackage
 from lora_agent.render import input_messages
-from lora_agent.structured import Grammar, Vocabulary, calls_schema, candidates, compile_schema, validate
+from lora_agent.structured import (
+    Grammar,
+    Vocabulary,
+    calls_schema,
+    candidates,
+    compile_choice,
+    compile_regex,
+    compile_schema,
+    validate,
+)
 from lora_agent.structured.calls import MAX_CALLS
 from lora_agent.types import Completion, JsonSchema, Result, TokenLogprob, Tool, compact_json
 
 ENUM_FROM = "x-enum-from"
+BASE_MAX_TOKENS = 256
+"""Of a free answer by the base, when the caller gives no budget."""
+
+
+MAX_PREAMBLE = 1024
+"""Characters of free text before a value."""
 
 
 def check_input(package: AdapterPackage, inputs: Mapping[str, Any]) -> None:
@@ -30,6 +45,37 @@ def check_input(package: AdapterPackage, inputs: Mapping[str, Any]) -> None:
             f"input of adapter {package.name!r} at {first.pointer or '/'}: {first.message}",
             hint=f"Its input schema: lora-agent adapters show {package.name}",
         )
+
+
+def answer_grammar(
+    vocabulary: Vocabulary,
+    budget: int,
+    *,
+    schema: JsonSchema | None = None,
+    regex: str | None = None,
+    choices: Sequence[str] | None = None,
+    preamble: bool = False,
+    stop: Sequence[str] = (),
+) -> Grammar | None:
+    """The grammar of the base's own answer in `budget` tokens; None where it is free. Raises SchemaError for a schema
+    that cannot be honoured and for wishes that exclude each other."""
+    given = [n for n, v in (("schema", schema), ("regex", regex), ("choices", choices)) if v is not None]
+    if len(given) > 1:
+        raise SchemaError(f"{' and '.join(given)} at once", hint="Give one of schema, regex and choices.")
+    if preamble and schema is None:
+        raise SchemaError("a preamble without a schema", hint="Give the schema of the value that follows the text.")
+    if stop and given:
+        raise SchemaError(
+            f"stop texts {tuple(stop)!r} together with a grammar",
+            hint="Leave out `stop`: the schema, regex or choices say where the text ends.",
+        )
+    if schema is not None:
+        # A token is four characters as texts go, and one at worst: half of the budget is always left.
+        characters = min(budget // 2, MAX_PREAMBLE) if preamble else None
+        return compile_schema(schema, vocabulary, budget_tokens=budget, preamble=characters)
+    if regex is not None:
+        return compile_regex(regex, vocabulary)
+    return None if choices is None else compile_choice(choices, vocabulary)
 
 
 def output_grammar(

@@ -18,10 +18,11 @@ from lora_agent.engine.local.bank import AdapterBank, NoFreeSlotError
 from lora_agent.engine.local.base import BaseModel, load_base
 from lora_agent.engine.local.batch import call_batch
 from lora_agent.engine.local.checkpoint import Quantization
+from lora_agent.engine.local.contract import BASE_MAX_TOKENS
 from lora_agent.engine.local.decode import DecodeOptions
 from lora_agent.engine.local.prefix_cache import PrefixCache
 from lora_agent.engine.local.runner import Runner
-from lora_agent.engine.local.session import BASE_MAX_TOKENS, LocalSession
+from lora_agent.engine.local.session import LocalSession
 from lora_agent.errors import ModelOutputError, PackageFormatError, TruncatedOutputError, UnknownAdapterError
 from lora_agent.registry import AdapterPackage, Registry, check_base, check_fingerprint, check_gate, read_tensors
 from lora_agent.render import input_messages, read_messages, read_tools

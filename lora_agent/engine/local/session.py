@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, cast
 from torch import Tensor
 
 from lora_agent.engine.local.bank import BASE_SLOT
-from lora_agent.engine.local.contract import finish, output_grammar, read_output, token_logprobs
+from lora_agent.engine.local.contract import (
+    BASE_MAX_TOKENS,
+    answer_grammar,
+    finish,
+    output_grammar,
+    read_output,
+    token_logprobs,
+)
 from lora_agent.engine.local.decode import DecodeOptions, RowDecode
 from lora_agent.engine.local.lookup import Lookup
 from lora_agent.engine.local.prefix_cache import common_length
@@ -22,22 +29,15 @@ from lora_agent.engine.local.repair import Repair
 from lora_agent.engine.local.runner import turn_features
 from lora_agent.engine.prompts import adapter_input, answer_prompt, choice_prompt
 from lora_agent.engine.protocol import Cancel
-from lora_agent.errors import ContextTooLongError, SchemaError
+from lora_agent.errors import ContextTooLongError
 from lora_agent.registry import AdapterPackage
 from lora_agent.render import read_documents, read_messages, suffix
-from lora_agent.structured import MARKER, Grammar, compile_choice, compile_regex, compile_schema
+from lora_agent.structured import MARKER, Grammar
 from lora_agent.structured.calls import MAX_CALLS
 from lora_agent.types import JsonSchema, Message, Result, Route, Tool, Usage
 
 if TYPE_CHECKING:
     from lora_agent.engine.local.engine import LocalEngine
-
-BASE_MAX_TOKENS = 256
-"""Of a free answer by the base, when the caller gives no budget."""
-
-
-MAX_PREAMBLE = 1024
-"""Characters of free text before a value."""
 
 
 class LocalSession:
@@ -231,12 +231,16 @@ class LocalSession:
         between two steps; closing the generator ends the decode."""
         started = time.perf_counter()
         options = options or DecodeOptions(BASE_MAX_TOKENS)
-        grammar = self._grammar(schema, regex, choices, options.max_tokens, preamble)
-        if options.stop and grammar is not None:
-            raise SchemaError(
-                f"stop texts {options.stop!r} together with a grammar",
-                hint="Leave out `stop`: the schema, regex or choices say where the text ends.",
-            )
+        vocabulary = self._engine.vocabulary
+        grammar = answer_grammar(
+            vocabulary,
+            options.max_tokens,
+            schema=schema,
+            regex=regex,
+            choices=choices,
+            preamble=preamble,
+            stop=options.stop,
+        )
         row = self._row(grammar, options)
         tail = self._opening(schema, preamble)
         usage = self.prefill() + Usage(read=len(tail))
@@ -259,34 +263,12 @@ class LocalSession:
             closed_early=completion.closed_early,
             redecoded=repair.made,
             preamble=grammar.split(completion.text)[0].removesuffix(MARKER) if preamble and grammar else None,
-            token_logprobs=token_logprobs(row.tokens, row.logprobs, row.tops, self._engine.vocabulary),
+            token_logprobs=token_logprobs(row.tokens, row.logprobs, row.tops, vocabulary),
         )
 
     def _opening(self, schema: JsonSchema | None, preamble: bool) -> list[int]:
         """What the base reads between the context and its own words."""
         return answer_prompt(self._engine.base.renderer, schema, preamble=preamble)
-
-    def _grammar(
-        self,
-        schema: JsonSchema | None,
-        regex: str | None,
-        choices: Sequence[str] | None,
-        budget: int,
-        preamble: bool = False,
-    ) -> Grammar | None:
-        given = [n for n, v in (("schema", schema), ("regex", regex), ("choices", choices)) if v is not None]
-        if len(given) > 1:
-            raise SchemaError(f"{' and '.join(given)} at once", hint="Give one of schema, regex and choices.")
-        if preamble and schema is None:
-            raise SchemaError("a preamble without a schema", hint="Give the schema of the value that follows the text.")
-        vocabulary = self._engine.vocabulary
-        if schema is not None:
-            # A token is four characters as texts go, and one at worst: half of the budget is always left.
-            characters = min(budget // 2, MAX_PREAMBLE) if preamble else None
-            return compile_schema(schema, vocabulary, budget_tokens=budget, preamble=characters)
-        if regex is not None:
-            return compile_regex(regex, vocabulary)
-        return None if choices is None else compile_choice(choices, vocabulary)
 
     def choose(self, question: str, options: Sequence[str]) -> dict[str, float]:
         """Probability of each option as what the base says next to `question`, normalised over the options."""

@@ -11,24 +11,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lora_agent.engine.local.contract import finish, output_grammar, read_output, token_logprobs
+from lora_agent.engine.local.contract import (
+    BASE_MAX_TOKENS,
+    answer_grammar,
+    finish,
+    output_grammar,
+    read_output,
+    token_logprobs,
+)
 from lora_agent.engine.local.decode import DecodeOptions
 from lora_agent.engine.prompts import adapter_input, answer_prompt, choice_prompt
 from lora_agent.engine.protocol import Cancel
 from lora_agent.engine.remote.client import Request
 from lora_agent.engine.remote.decoding import completion, text_of
 from lora_agent.engine.remote.wire import Generated, structured
-from lora_agent.errors import ContextTooLongError, MessagesError, SchemaError
+from lora_agent.errors import ContextTooLongError, MessagesError
 from lora_agent.registry import AdapterPackage
 from lora_agent.render import read_documents, read_messages, suffix
-from lora_agent.structured import Grammar, compile_choice, compile_regex, compile_schema
 from lora_agent.structured.calls import MAX_CALLS
 from lora_agent.types import Completion, JsonSchema, Message, Result, Route, TokenLogprob, Tool, Usage
 
 if TYPE_CHECKING:
     from lora_agent.engine.remote.engine import RemoteEngine
 
-BASE_MAX_TOKENS = 256
 REASKS = 2
 """How often an output that breaks a keyword which no grammar expresses is asked for again, sampled."""
 REASK_TEMPERATURE = 0.7
@@ -122,15 +127,24 @@ class RemoteSession:
         """The base's own answer: free (up to the first of the texts in `stop`), or under one of `schema`, `regex`
         (Rust syntax) and `choices`."""
         started = time.perf_counter()
-        budget = max_tokens or BASE_MAX_TOKENS
-        grammar = self._grammar(schema, regex, choices, budget)
-        if stop and grammar is not None:
-            raise SchemaError(
-                f"stop texts {tuple(stop)!r} together with a grammar",
-                hint="Leave out `stop`: the schema, regex or choices say where the text ends.",
-            )
         options = DecodeOptions(
-            budget, deadline, cancel, temperature, top_p, seed, stop=tuple(stop), top_logprobs=top_logprobs, watch=watch
+            max_tokens or BASE_MAX_TOKENS,
+            deadline,
+            cancel,
+            temperature,
+            top_p,
+            seed,
+            stop=tuple(stop),
+            top_logprobs=top_logprobs,
+            watch=watch,
+        )
+        grammar = answer_grammar(
+            self._engine.vocabulary,
+            options.max_tokens,
+            schema=schema,
+            regex=regex,
+            choices=choices,
+            stop=options.stop,
         )
         bound = structured(None if grammar is None else grammar.bounded, regex, choices)
         got = self._ask(None, self._ids + self._opening(schema), options, bound)
@@ -177,19 +191,6 @@ class RemoteSession:
             return ()
         tops = [sorted(top.items(), key=lambda item: -item[1])[:count] for top in got.top]
         return token_logprobs(done.tokens, done.logprobs, tops, self._engine.vocabulary)
-
-    def _grammar(
-        self, schema: JsonSchema | None, regex: str | None, choices: Sequence[str] | None, budget: int
-    ) -> Grammar | None:
-        given = [n for n, v in (("schema", schema), ("regex", regex), ("choices", choices)) if v is not None]
-        if len(given) > 1:
-            raise SchemaError(f"{' and '.join(given)} at once", hint="Give one of schema, regex and choices.")
-        vocabulary = self._engine.vocabulary
-        if schema is not None:
-            return compile_schema(schema, vocabulary, budget_tokens=budget)
-        if regex is not None:
-            return compile_regex(regex, vocabulary)
-        return None if choices is None else compile_choice(choices, vocabulary)
 
     def _render(self, tools: Sequence[Tool]) -> list[int]:
         ids = self._engine.renderer.context(self.messages, tools)
