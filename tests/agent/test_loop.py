@@ -349,12 +349,12 @@ def test_time_budget_reaches_models_and_tools() -> None:
     @tool(name="get_weather")
     def slow(city: str) -> str:
         """Weather."""
-        time.sleep(2)
+        time.sleep(20)
         return city
 
     result = Agent(ScriptedEngine(), tools=[slow], policy=Policy(time_s=0.1)).run("Weather in Rome?")
     assert result.stop_reason == "time_budget"
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 15
 
 
 def test_cancel_before_between_and_within_tools() -> None:
@@ -365,13 +365,13 @@ def test_cancel_before_between_and_within_tools() -> None:
     def slow(city: str) -> str:
         """Weather."""
         cancelled.set()
-        time.sleep(2)
+        time.sleep(20)
         return city
 
     result = Agent(ScriptedEngine(), tools=[slow]).run("Weather in Rome?", cancel=cancelled.is_set)
     assert result.stop_reason == "cancelled"
     assert result.steps[-1].error == "cancelled"
-    assert result.ms < 1500
+    assert result.ms < 15_000
 
 
 def test_the_engines_own_deadline_and_errors() -> None:

@@ -317,13 +317,13 @@ def test_time_limits() -> None:
 
     @tool(timeout_s=0.05)
     def slow() -> str:
-        time.sleep(1)
+        time.sleep(10)
         return "late"
 
     @tool(timeout_s=0.05)
     async def slow_async() -> str:
         try:
-            await asyncio.sleep(5)
+            await asyncio.sleep(10)
         except asyncio.CancelledError:
             cancelled.append(True)
             raise
@@ -335,7 +335,7 @@ def test_time_limits() -> None:
     assert get_weather.run({"city": "Rome"}, timeout_s=5).ok
     assert tool(slow.function).run({}, timeout_s=0.02).error == "timed out after 0.02 s"
     assert tool(slow.function).run({}, cancel=lambda: time.monotonic() > start + 0.3).error == "cancelled"
-    assert time.monotonic() - start < 0.9
+    assert time.monotonic() - start < 8
     assert cancelled == [True]
     with pytest.raises(ToolError, match="timeout_s"):
         tool(timeout_s=0)(slow.function)

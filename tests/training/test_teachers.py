@@ -126,14 +126,14 @@ FAULTS: dict[str, Callable[[Handler], None]] = {
     "half a JSON": lambda h: h.send(200, '{"choices": [{"mess'),
     "no completion": lambda h: h.send(200, {"choices": []}),
     "hung up": lambda h: h.connection.close(),
-    "too slow": lambda h: time.sleep(0.6),
+    "too slow": lambda h: time.sleep(3),
 }
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_what_passes_is_tried_again(name: str) -> None:
     with serving(right, failing_first(FAULTS[name])) as server:
-        found = teach(endpoint(server.url, timeout=0.4, concurrency=6), asked(12))
+        found = teach(endpoint(server.url, timeout=2, concurrency=6), asked(12))
     assert outputs(found) == EXPECTED
     assert set(server.asked.values()) == {2}
     assert found.spent["requests"] == 24
@@ -150,7 +150,7 @@ def test_a_mixture_of_everything() -> None:
         return False
 
     with serving(right, fault) as server:
-        found = teach(endpoint(server.url, timeout=0.4, concurrency=4), asked(12))
+        found = teach(endpoint(server.url, timeout=2, concurrency=4), asked(12))
     assert outputs(found) == EXPECTED
 
 
