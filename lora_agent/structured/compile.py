@@ -21,6 +21,7 @@ from lora_agent.errors import SchemaError
 from lora_agent.structured.bounds import Bound, Limits, any_json, bound_document
 from lora_agent.structured.check import read_schema
 from lora_agent.structured.document import Document
+from lora_agent.structured.effort import within_limit
 from lora_agent.structured.explain import strange_keywords
 from lora_agent.structured.faults import Note
 from lora_agent.structured.grammar import Grammar, Tier, json_grammar, matcher_of, with_preamble
@@ -130,7 +131,7 @@ def _stored(
     matcher = matcher_of(plan.text, vocabulary) if plan is not None else None
     if plan is None or matcher is None or matcher.is_error():
         started = time.perf_counter()
-        plan, matcher = _compile(schema, vocabulary, budget, lenient)
+        plan, matcher = within_limit(lambda: _compile(schema, vocabulary, budget, lenient))
         if key and time.perf_counter() - started > STORED_FROM_S:
             save(key, plan)
     return Grammar(

@@ -57,8 +57,9 @@ class Constraint:
         self._raise_on_error()
         return words
 
-    def apply(self, logits: torch.Tensor) -> torch.Tensor:
-        """Set the logits of forbidden tokens to -inf, in place. `logits`: float[any width], any device."""
+    def apply(self, logits: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Set the logits of forbidden tokens to -inf, in place. `logits`: float[any width], any device; `mask`: what
+        `mask()` says, where it is known already."""
         import torch
 
         if logits.dim() != 1 or not logits.is_floating_point():
@@ -68,7 +69,8 @@ class Constraint:
             )
         # One lookup a mask byte in a [256, 8] table of 0 and -inf: 35 us for 49k tokens on a CPU, where
         # unpacking bits and masked_fill_ takes 259 us.
-        octets = self.mask().view(torch.uint8).int().to(logits.device)
+        words = self.mask() if mask is None else mask
+        octets = words.view(torch.uint8).int().to(logits.device)
         bias = _bias_table(logits.dtype, logits.device).index_select(0, octets).view(-1)
         width = min(logits.shape[0], self.vocabulary.size)
         logits[:width].add_(bias[:width])
@@ -77,17 +79,11 @@ class Constraint:
 
     def allowed_count(self) -> int:
         """How many tokens may come next."""
-        import torch
-
-        counts = _popcount().index_select(0, self.mask().view(torch.uint8).int())
-        return int(counts.sum())
+        return count_in(self.mask())
 
     def allowed(self) -> list[int]:
         """The tokens that may come next, ascending."""
-        import torch
-
-        bits = _octets().index_select(0, self.mask().view(torch.uint8).int()).view(-1)
-        return list(torch.nonzero(bits).view(-1).tolist())
+        return tokens_in(self.mask())
 
     def forced(self) -> list[int]:
         """Tokens that are the only way on, in the tokenizer's own spelling; [] where there is a choice."""
@@ -140,6 +136,21 @@ class Constraint:
                 f"the grammar failed after {len(self._tokens)} tokens: {message:.300}",
                 hint="Simplify the schema: fewer branches, shorter limits.",
             )
+
+
+def count_in(mask: torch.Tensor) -> int:
+    """How many tokens a mask allows."""
+    import torch
+
+    return int(_popcount().index_select(0, mask.view(torch.uint8).int()).sum())
+
+
+def tokens_in(mask: torch.Tensor) -> list[int]:
+    """The tokens that a mask allows, ascending."""
+    import torch
+
+    bits = _octets().index_select(0, mask.view(torch.uint8).int()).view(-1)
+    return list(torch.nonzero(bits).view(-1).tolist())
 
 
 @cache

@@ -13,6 +13,7 @@ from typing import Any
 
 from lora_agent.structured.check import read_schema, read_source
 from lora_agent.structured.document import Document
+from lora_agent.structured.effort import within_limit
 from lora_agent.structured.faults import IDLE, Note, SchemaKeywordError, keyword_error
 from lora_agent.structured.grammar import json_grammar, refusal
 from lora_agent.structured.locate import locate, overlapping
@@ -43,10 +44,14 @@ class Explanation:
 
 def explain(schema: JsonSchema | bool) -> Explanation:
     try:
-        original, source = read_source(schema), read_schema(schema)
-        document, checked = lower(source)
+        return within_limit(lambda: _explain(schema))
     except SchemaKeywordError as error:
         return Explanation(refused=[Note(error.pointer, error.keyword, error.reason)])
+
+
+def _explain(schema: JsonSchema | bool) -> Explanation:
+    original, source = read_source(schema), read_schema(schema)
+    document, checked = lower(source)
     misspelt, unknown = strange_keywords(document)
     result = Explanation(checked=[*checked, *unknown])
     result.refused.extend(Note(e.pointer, e.keyword, e.reason) for e in misspelt)

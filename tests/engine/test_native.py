@@ -121,8 +121,11 @@ def test_only_the_tokens_asked_for_are_projected(tmp_path: Path) -> None:
     model = NativeModel(tmp_path, 2)
     whole, _ = model.forward([Feed(IDS, KvCache(model.kv))], outputs=[3, 70])
     wanted = [159, 4, 77, 0, 158]
-    some, _ = model.forward([Feed(IDS, KvCache(model.kv))], outputs=[3, 70], subset=wanted)
-    assert torch.allclose(some, whole[:, wanted], atol=1e-5)
+    some, _ = model.forward([Feed(IDS, KvCache(model.kv))], outputs=[3, 70], allowed=lambda: wanted)
+    assert torch.allclose(some[:, wanted], whole[:, wanted], atol=1e-5)
+    assert torch.isinf(some).sum() == 2 * (model.config.vocab - len(wanted))
+    every, _ = model.forward([Feed(IDS, KvCache(model.kv))], outputs=[3, 70], allowed=lambda: None)
+    assert torch.equal(every, whole)
 
 
 def test_a_cache_grows_is_cropped_and_is_shared_without_being_changed(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from lora_agent.errors import SchemaError
 from lora_agent.structured import Vocabulary, compile_schema, explain
 
-SECONDS = 6.0
-"""Processor time; each takes well under 2 s on an idle machine."""
+SECONDS = 15.0
+"""Processor time of the process, so with what was given up on and still runs; the limit itself is 2 s each."""
 
 
 def doubling(levels: int) -> dict[str, Any]:
@@ -43,7 +43,19 @@ HONOURED: dict[str, Any] = {
     "500 dependencies": {"type": "object", "dependentRequired": {f"k{n}": [f"k{n + 1}"] for n in range(500)}},
     "a wide uniqueItems": {"type": "array", "uniqueItems": True, "items": {"enum": list(range(500))}},
 }
+
+
+def ranges(objects: int, keys: int) -> dict[str, Any]:
+    """Integer ranges that all differ: each is expanded digit by digit."""
+    inner = [
+        {f"p{i}": {"type": "integer", "minimum": -i - j * 10**9, "maximum": 10**12 + i * j} for i in range(keys)}
+        for j in range(objects)
+    ]
+    return {"type": "object", "properties": {f"o{j}": {"type": "object", "properties": p} for j, p in enumerate(inner)}}
+
+
 REFUSED: dict[str, tuple[Any, str]] = {
+    "24,000 ranges": (ranges(16, 1500), "more than 2 s|too large"),
     "5 MB": ({"description": "x" * 5_000_000}, "more than the limit"),
     "11,000 properties": ({"properties": {f"k{n}": {"type": "string"} for n in range(11_000)}}, "more than the limit"),
     "5,000 levels": (nested(5_000), "nested deeper"),

@@ -114,5 +114,7 @@ def _run(engine: LocalEngine, items: Sequence[_Item], slots: Sequence[int]) -> N
         active, feeds, slots = [active[i] for i in going], [feeds[i] for i in going], [slots[i] for i in going]
         if not active:
             return
-        logits = reader.read(feeds, slots)
-        feeds = [item.row.step(logits[i]) for i, item in enumerate(active)]
+        ahead = [item.row.ahead() for item in active]
+        logits = reader.read(feeds, slots, ahead)
+        masks = [None if row is None else row.mask(0) for row in ahead]
+        feeds = [item.row.step(logits[i], masks[i]) for i, item in enumerate(active)]

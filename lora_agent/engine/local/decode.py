@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lora_agent.engine.local.ahead import Ahead
 from lora_agent.structured import Constraint, way_out
 from lora_agent.types import Completion, FinishReason, Usage
 
@@ -91,18 +92,23 @@ class RowDecode:
         """Tokens that the grammar forces before anything is chosen: they are read together with the prompt."""
         return self._take_forced()
 
-    def step(self, logits: Tensor) -> list[int]:
-        """Choose from `logits` (vocabulary,) and return the tokens to read next; [] once the row has finished."""
-        feed = self._step(logits)
+    def ahead(self, guess: Sequence[int] = ()) -> Ahead | None:
+        """Begin to work out what may come next, and after each token of `guess`; None for a free decode."""
+        return None if self.constraint is None else Ahead(self.constraint.copy(), guess)
+
+    def step(self, logits: Tensor, mask: Tensor | None = None) -> list[int]:
+        """Choose from `logits` (vocabulary,) and return the tokens to read next; [] once the row has finished. `mask`:
+        of the constraint as it is now, where it is known already."""
+        feed = self._step(logits, mask)
         self._look()
         return feed if self.finish is None else []
 
-    def _step(self, logits: Tensor) -> list[int]:
+    def _step(self, logits: Tensor, mask: Tensor | None) -> list[int]:
         if self._interrupted():
             return []
         logits = logits.float().clone()
         if self.constraint is not None:
-            self.constraint.apply(logits)
+            self.constraint.apply(logits, mask)
             self._exclude(logits)
         logprobs = torch.log_softmax(logits, 0)
         self._note_alternatives(logprobs)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from lora_agent.engine.local.ahead import Ahead
 from lora_agent.engine.local.bank import BASE_SLOT
 
 
@@ -35,8 +36,16 @@ class Output(NamedTuple):
 class BatchReader(Protocol):
     """Several sequences that are read together, each with its own cache."""
 
-    def read(self, feeds: Sequence[Sequence[int]], slots: Sequence[int], *, logits: bool = True) -> Tensor:
-        """Read each row's tokens with its slot; logits (rows, vocabulary) after each row's last one."""
+    def read(
+        self,
+        feeds: Sequence[Sequence[int]],
+        slots: Sequence[int],
+        ahead: Sequence[Ahead | None] = (),
+        *,
+        logits: bool = True,
+    ) -> Tensor:
+        """Read each row's tokens with its slot; logits (rows, vocabulary) after each row's last one. `ahead`: per row
+        what comes next under its grammar; logits of tokens that no row may take need not be computed (-inf)."""
 
     def keep(self, rows: Sequence[int]) -> None:
         """Forget all rows but these."""
@@ -76,8 +85,18 @@ class Runner(ABC):
     def batch(self, rows: int) -> BatchReader: ...
 
     @abstractmethod
-    def forward(self, ids: Sequence[int], cache: Any, slot: int, *, logits: int, layers: Sequence[int] = ()) -> Output:
-        """Read tokens into the cache (None: no cache is kept). `logits`: of how many of the last tokens."""
+    def forward(
+        self,
+        ids: Sequence[int],
+        cache: Any,
+        slot: int,
+        *,
+        logits: int,
+        layers: Sequence[int] = (),
+        ahead: Ahead | None = None,
+    ) -> Output:
+        """Read tokens into the cache (None: no cache is kept). `logits`: of how many of the last tokens; `ahead`: what
+        may come there under a grammar; logits of other tokens need not be computed (-inf)."""
 
     def read(self, ids: Sequence[int], cache: Any, slot: int = BASE_SLOT) -> Tensor:
         """Read tokens into the cache; logits (vocabulary,) after the last one."""

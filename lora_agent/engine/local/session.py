@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor
 
+from lora_agent.engine.local.ahead import Ahead
 from lora_agent.engine.local.bank import BASE_SLOT
 from lora_agent.engine.local.contract import (
     BASE_MAX_TOKENS,
@@ -368,8 +369,9 @@ class LocalSession:
         try:
             while feed and row.running():
                 guess = row.likely(lookup.guess(row.tokens)) if lookup is not None else []
-                logits = runner.forward([*feed, *guess], cache, slot, logits=1 + len(guess)).logits
-                feed, right = self._take(row, logits, guess)
+                ahead = row.ahead(guess)
+                logits = runner.forward([*feed, *guess], cache, slot, logits=1 + len(guess), ahead=ahead).logits
+                feed, right = self._take(row, logits, guess, ahead)
                 if lookup is not None:
                     lookup.learn(len(guess), right)
                 if right < len(guess):
@@ -383,12 +385,12 @@ class LocalSession:
                 cache.crop(-grown)
 
     @staticmethod
-    def _take(row: RowDecode, logits: Tensor, guess: list[int]) -> tuple[list[int], int]:
+    def _take(row: RowDecode, logits: Tensor, guess: list[int], ahead: Ahead | None) -> tuple[list[int], int]:
         """Let the row choose from `logits` (1 + guess, vocabulary) as far as the guess is what it chooses. Returns what
         it is to read next and how many guessed tokens were right, and so are in the cache already."""
         right = 0
         while True:
-            feed = row.step(logits[right])
+            feed = row.step(logits[right], None if ahead is None else ahead.mask(right))
             same = common_length(tuple(feed), tuple(guess[right:]))
             right += same
             if not feed or same < len(feed):

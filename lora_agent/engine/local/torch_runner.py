@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lora_agent.engine.local.ahead import Ahead
 from lora_agent.engine.local.lora import StackedBank
 from lora_agent.engine.local.runner import Output, Runner
 
@@ -41,7 +42,16 @@ class TorchRunner(Runner):
         return PaddedBatch(self, self._bank, rows)
 
     @torch.inference_mode()
-    def forward(self, ids: Sequence[int], cache: Any, slot: int, *, logits: int, layers: Sequence[int] = ()) -> Output:
+    def forward(
+        self,
+        ids: Sequence[int],
+        cache: Any,
+        slot: int,
+        *,
+        logits: int,
+        layers: Sequence[int] = (),
+        ahead: Ahead | None = None,
+    ) -> Output:
         inputs = torch.tensor([list(ids)], device=self.device)
         shared: dict[str, Any] = {"input_ids": inputs, "past_key_values": cache, "use_cache": cache is not None}
         with self.turn, self._bank.use([slot]):
@@ -72,7 +82,14 @@ class PaddedBatch:
             self._mask = self._mask[index]
 
     @torch.inference_mode()
-    def read(self, feeds: Sequence[Sequence[int]], slots: Sequence[int], *, logits: bool = True) -> Tensor:
+    def read(
+        self,
+        feeds: Sequence[Sequence[int]],
+        slots: Sequence[int],
+        ahead: Sequence[Ahead | None] = (),
+        *,
+        logits: bool = True,
+    ) -> Tensor:
         width = max(map(len, feeds))
         ids = torch.zeros(len(feeds), width, dtype=torch.long)
         real = torch.zeros(len(feeds), width, dtype=torch.bool)

@@ -582,6 +582,19 @@ static void multiply(model_t *s, int place, const linear_t *w, const float *inpu
     run_phase(s, phase);
 }
 
+static void wake_workers(model_t *s) {
+    if (s->owner != getpid()) { s->threads = 1; s->owner = getpid(); } /* a fork has no worker threads */
+    if (s->threads == 1) return;
+    pthread_mutex_lock(&s->mutex);
+    s->phase = nothing;
+    pthread_cond_broadcast(&s->wake);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static void rest_workers(model_t *s) {
+    if (s->threads > 1) s->phase = NULL;
+}
+
 static void tap(model_t *s, int index, const int32_t *layers, int count, const float *from, float *out) {
     for (int i = 0; i < count; i++)
         if (layers[i] == index) memcpy(out + (size_t)i * s->rows * s->hidden, from, sizeof(float) * s->rows * s->hidden);
@@ -590,12 +603,11 @@ static void tap(model_t *s, int index, const int32_t *layers, int count, const f
 /* Reads `rows` tokens. kv[i], capacity[i]: (layers, 2, kv_heads, capacity, head_dim) of sequence i; row m belongs to
  * sequence[m], stands at positions[m] and attends to all positions before. adapters: per row, NULL for the base.
  * taps: (tap_count, rows, hidden), the residual stream before layer tap_layers[i], or normalised after the last.
- * output: (output_count, vocab or subset_count) logits of the rows named. Returns 0, or 1 for lack of memory. */
+ * What lora_agent_head needs of the rows named is kept for it. Returns 0, or 1 for lack of memory. */
 EXPORT int lora_agent_forward(model_t *s, int rows, const int32_t *tokens, const int32_t *positions, const int32_t *sequence,
                               float *const *kv, const int64_t *capacity, const adapter_t *const *adapters,
                               int tap_count, const int32_t *tap_layers, float *taps,
-                              int output_count, const int32_t *output_rows, int subset_count, const int32_t *subset, float *output) {
-    if (s->owner != getpid()) { s->threads = 1; s->owner = getpid(); } /* a fork has no worker threads */
+                              int output_count, const int32_t *output_rows) {
     s->rows = rows;
     s->tokens = tokens;
     s->positions = positions;
@@ -621,12 +633,7 @@ EXPORT int lora_agent_forward(model_t *s, int rows, const int32_t *tokens, const
         free(s->segments);
         return 1;
     }
-    if (s->threads > 1) {
-        pthread_mutex_lock(&s->mutex);
-        s->phase = nothing;
-        pthread_cond_broadcast(&s->wake);
-        pthread_mutex_unlock(&s->mutex);
-    }
+    wake_workers(s);
     run_phase(s, phase_embed);
     for (int i = 0; i < s->layers; i++) {
         const layer_t *layer = &s->layer[i];
@@ -643,18 +650,23 @@ EXPORT int lora_agent_forward(model_t *s, int rows, const int32_t *tokens, const
     }
     if (output_count || tap_count) run_phase(s, phase_final_norm);
     tap(s, s->layers, tap_layers, tap_count, s->h, taps);
-    if (output_count) {
-        for (int i = 0; i < output_count; i++)
-            memcpy(s->xa + (size_t)i * s->hidden, s->h + (size_t)output_rows[i] * s->hidden, sizeof(float) * s->hidden);
-        s->output_count = output_count;
-        s->subset = subset_count ? subset : NULL;
-        s->subset_count = subset_count;
-        s->output = output;
-        run_phase(s, phase_head);
-    }
-    s->phase = s->threads > 1 ? NULL : s->phase;
+    for (int i = 0; i < output_count; i++)
+        memcpy(s->xa + (size_t)i * s->hidden, s->h + (size_t)output_rows[i] * s->hidden, sizeof(float) * s->hidden);
+    s->output_count = output_count;
+    rest_workers(s);
     free(s->segments);
     return 0;
+}
+
+/* Logits of the rows that the forward pass just before this call kept: (output_count, vocab), or of the tokens in
+ * `subset` alone (output_count, subset_count). */
+EXPORT void lora_agent_head(model_t *s, int subset_count, const int32_t *subset, float *output) {
+    s->subset = subset_count ? subset : NULL;
+    s->subset_count = subset_count;
+    s->output = output;
+    wake_workers(s);
+    run_phase(s, phase_head);
+    rest_workers(s);
 }
 
 /* ---------------------------------------------------------------- making and freeing */

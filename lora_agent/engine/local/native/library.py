@@ -51,10 +51,10 @@ def load() -> ctypes.CDLL:
             c_int,
             [
                 *[c_void_p, c_int, ints, ints, ints, pointers, POINTER(c_int64), pointers],
-                *[c_int, ints, floats],
-                *[c_int, ints, c_int, ints, floats],
+                *[c_int, ints, floats, c_int, ints],
             ],
         ),
+        "lora_agent_head": (None, [c_void_p, c_int, ints, floats]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(library, name)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,15 +174,16 @@ class NativeModel:
         feeds: Sequence[Feed],
         *,
         outputs: Sequence[int] = (),
-        subset: Sequence[int] = (),
+        allowed: Callable[[], Sequence[int] | None] | None = None,
         taps: Sequence[int] = (),
     ) -> tuple[Tensor, Tensor]:
         """Read all feeds in one pass; caches grow by what they read.
 
-        `outputs`: rows (counted over all feeds' tokens) whose logits are wanted; `subset`: of these tokens only;
-        `taps`: layers whose input is wanted (the number of layers: the normalised end). Returns logits
-        (outputs, vocabulary or subset) and hidden states (taps, tokens, hidden), float32. Raises ValueError for a token
-        or a position that the base does not have, and MemoryError.
+        `outputs`: rows (counted over all feeds' tokens) whose logits are wanted; `allowed`: asked once the layers are
+        read, the tokens of interest: all others' logits are -inf and cost nothing (None: all tokens); `taps`: layers
+        whose input is wanted (the number of layers: the normalised end). Returns logits (outputs, vocabulary) and
+        hidden states (taps, tokens, hidden), float32. Raises ValueError for a token or a position that the base does
+        not have, and MemoryError.
         """
         ids: list[int] = []
         positions: list[int] = []
@@ -198,7 +200,6 @@ class NativeModel:
             raise ValueError(f"token {max(ids)!r} or {min(ids)!r} is not one of {self.config.vocab}")
         if positions and max(positions) >= self.config.max_positions:
             raise ValueError(f"position {max(positions)} is beyond the {self.config.max_positions} that the base reads")
-        logits = torch.empty(len(outputs), len(subset) or self.config.vocab)
         hidden = torch.empty(len(taps), len(ids), self.config.hidden)
         failed = self._library.lora_agent_forward(
             self._model,
@@ -214,15 +215,22 @@ class NativeModel:
             _floats(hidden),
             len(outputs),
             _ints(outputs),
-            len(subset),
-            _ints(subset),
-            _floats(logits),
         )
         if failed:
             raise MemoryError(f"no memory to read {len(ids)} tokens at once")
         for feed in feeds:
             feed.cache.grow(len(feed.ids))
-        return logits, hidden
+        return self._head(len(outputs), allowed() if allowed is not None and outputs else None), hidden
+
+    def _head(self, rows: int, tokens: Sequence[int] | None) -> Tensor:
+        """Logits (rows, vocabulary) of the outputs that the last pass kept."""
+        few = tokens or ()
+        logits = torch.empty(rows, len(few) or self.config.vocab)
+        if rows:
+            self._library.lora_agent_head(self._model, len(few), _ints(few), _floats(logits))
+        if not few:
+            return logits
+        return torch.full((rows, self.config.vocab), -math.inf).index_copy_(1, torch.tensor(few), logits)
 
 
 def _ints(values: Sequence[int]) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
+from lora_agent.engine.local.ahead import Ahead
 from lora_agent.engine.local.native.cache import KvCache
 
 PASS_TOKENS = 512
@@ -35,6 +36,8 @@ class Job:
     logits_of: int
     """How many of the last tokens' logits are wanted."""
     layers: tuple[int, ...] = ()
+    ahead: Ahead | None = None
+    """Which tokens' logits matter; None: all"""
     read: int = 0
     logits: list[Tensor] = field(default_factory=list)
     hidden: list[Tensor] = field(default_factory=list)

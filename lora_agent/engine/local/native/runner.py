@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lora_agent.engine.local.ahead import Ahead, allowed_by
 from lora_agent.engine.local.native.bank import NativeBank
 from lora_agent.engine.local.native.cache import KvCache, Snapshot
 from lora_agent.engine.local.native.model import Feed, NativeModel
@@ -38,9 +39,18 @@ class NativeRunner(Runner):
     def batch(self, rows: int) -> RaggedBatch:
         return RaggedBatch(self, rows)
 
-    def forward(self, ids: Sequence[int], cache: Any, slot: int, *, logits: int, layers: Sequence[int] = ()) -> Output:
+    def forward(
+        self,
+        ids: Sequence[int],
+        cache: Any,
+        slot: int,
+        *,
+        logits: int,
+        layers: Sequence[int] = (),
+        ahead: Ahead | None = None,
+    ) -> Output:
         own = self.new_cache() if cache is None else cache
-        job = Job(ids, own, self._bank.pointer(slot), logits, tuple(layers))
+        job = Job(ids, own, self._bank.pointer(slot), logits, tuple(layers), ahead)
         self.passes.do([job])
         hidden = torch.cat(job.hidden, 1) if job.hidden else torch.empty(0, 0, 0)
         return Output(torch.cat(job.logits) if job.logits else torch.empty(0, 0), tuple(hidden))
@@ -56,7 +66,8 @@ class NativeRunner(Runner):
             first += tokens
             ends.append((len(outputs), first))
         taps = sorted({layer for piece in pieces for layer in piece.job.layers})
-        logits, hidden = self.model.forward(feeds, outputs=outputs, taps=taps)
+        wanted = [piece.job.ahead for piece in pieces if piece.job.logits_of]
+        logits, hidden = self.model.forward(feeds, outputs=outputs, allowed=lambda: allowed_by(wanted), taps=taps)
         output = row = 0
         for (job, tokens), (next_output, next_row) in zip(((p.job, p.tokens) for p in pieces), ends, strict=True):
             if next_output > output:
@@ -67,10 +78,17 @@ class NativeRunner(Runner):
             output, row = next_output, next_row
 
     def read_many(
-        self, feeds: Sequence[Sequence[int]], caches: Sequence[KvCache], slots: Sequence[int], *, logits: bool = True
+        self,
+        feeds: Sequence[Sequence[int]],
+        caches: Sequence[KvCache],
+        slots: Sequence[int],
+        ahead: Sequence[Ahead | None] = (),
+        *,
+        logits: bool = True,
     ) -> Tensor:
         """Read each row's tokens onto its cache; logits (rows, vocabulary) after each row's last one."""
-        jobs = [Job(f, c, self._bank.pointer(s), int(logits)) for f, c, s in zip(feeds, caches, slots, strict=True)]
+        rows = zip(feeds, caches, slots, ahead or [None] * len(feeds), strict=True)
+        jobs = [Job(f, c, self._bank.pointer(s), int(logits), ahead=a) for f, c, s, a in rows]
         self.passes.do(jobs)
         return torch.cat([part for job in jobs for part in job.logits]) if logits else torch.empty(0, 0)
 
@@ -86,5 +104,12 @@ class RaggedBatch:
         if rows:
             self._caches = [self._caches[row] for row in rows]
 
-    def read(self, feeds: Sequence[Sequence[int]], slots: Sequence[int], *, logits: bool = True) -> Tensor:
-        return self._runner.read_many(feeds, self._caches, slots, logits=logits)
+    def read(
+        self,
+        feeds: Sequence[Sequence[int]],
+        slots: Sequence[int],
+        ahead: Sequence[Ahead | None] = (),
+        *,
+        logits: bool = True,
+    ) -> Tensor:
+        return self._runner.read_many(feeds, self._caches, slots, ahead, logits=logits)
