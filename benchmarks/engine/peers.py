@@ -47,7 +47,7 @@ class Peft:
     def call(self, call: Call) -> list[int]:
         """Switch, read everything, write under the grammar."""
         self.model.set_adapter(call.adapter)
-        processor = _GrammarProcessor(call.grammar, len(call.context) + len(call.tail))
+        processor = GrammarProcessor(call.grammar, len(call.context) + len(call.tail))
         return self._generate([*call.context, *call.tail], max_new_tokens=call.max_tokens, logits_processor=[processor])
 
     @torch.inference_mode()
@@ -68,7 +68,7 @@ class Peft:
         return list(out[0, len(ids) :].tolist())
 
 
-class _GrammarProcessor:
+class GrammarProcessor:
     """A llguidance mask a step: what its users write around `generate`."""
 
     def __init__(self, grammar: Grammar, prompt_tokens: int) -> None:
