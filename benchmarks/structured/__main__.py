@@ -12,15 +12,11 @@ import json
 import random
 import sys
 from pathlib import Path
-from typing import Any
 
-import llguidance
-
-from benchmarks.structured.pool import run
-from benchmarks.structured.report import print_summary, summarise
-from benchmarks.structured.sources import rows
-from lora_agent import __version__
-from lora_agent.cli.progress import Progress
+from .lines import measured
+from .pool import run
+from .report import print_summary, summarise
+from .sources import rows
 
 
 def main() -> int:
@@ -38,45 +34,12 @@ def main() -> int:
     if options.limit is not None and options.limit < len(wanted):
         wanted = random.Random(options.seed).sample(wanted, options.limit)
     out = options.out or Path("runs", "structured-suite.jsonl" if options.suite else "structured.jsonl")
-    records = _measure(wanted, out, options.workers, fresh=options.fresh)
+    records = measured(wanted, out, lambda left: run(left, options.workers), fresh=options.fresh)
     figures = summarise(records)
     print_summary(figures)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1))
     return 1 if figures["invalid_exact_tier"]["accepted"] else 0
-
-
-def _measure(wanted: list[Any], out: Path, workers: int, *, fresh: bool) -> list[dict[str, Any]]:
-    """The records of the wanted rows, from `out` where they are there."""
-    header = {"lora_agent": __version__, "llguidance": llguidance.__version__}
-    done = {} if fresh or not out.is_file() else _read(out, header)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    left = [row for row in wanted if row.id not in done]
-    progress = Progress(len(wanted), already=len(wanted) - len(left), unit="schema")
-    with out.open("a" if done else "w", encoding="utf-8") as file:
-        if not done:
-            file.write(json.dumps(header) + "\n")
-        for record in run(left, workers):
-            done[record["id"]] = record
-            file.write(json.dumps(record) + "\n")
-            file.flush()
-            progress.advance()
-    progress.finish()
-    return [done[row.id] for row in wanted]
-
-
-def _read(out: Path, header: dict[str, str]) -> dict[str, dict[str, Any]]:
-    lines = out.read_text(encoding="utf-8").splitlines()
-    if not lines or json.loads(lines[0]) != header:
-        raise SystemExit(f"error: {out} holds results of {lines[:1]}, not of {header}\n  Use --fresh or another --out.")
-    found = {}
-    for line in lines[1:]:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue  # the last line of a run that was stopped
-        found[record["id"]] = record
-    return found
 
 
 if __name__ == "__main__":

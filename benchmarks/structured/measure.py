@@ -8,13 +8,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.structured.order import Orders
 from lora_agent.errors import SchemaError
 from lora_agent.structured import Grammar, Vocabulary, compile_schema, validate
 from lora_agent.structured.check import read_schema
 from lora_agent.structured.faults import SchemaKeywordError
 from lora_agent.structured.lower import lower
 from lora_agent.types import compact_json
+
+from .order import Orders
 
 BUDGET = 512
 """Tokens: the budget of the timed grammar, the default of `compile_schema`."""

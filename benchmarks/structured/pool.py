@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from benchmarks.structured.sources import Row
+from .sources import Row
 
 SECONDS = 60.0
 """Of one row, all its instances included."""
@@ -96,9 +96,10 @@ def _finished(worker: _Worker) -> dict[str, Any] | None:
 
 
 def _work(pipe: Connection) -> None:
-    from benchmarks.structured.measure import measure
     from lora_agent.engine.local.base import load_tokenizer
     from lora_agent.structured import compile_schema
+
+    from .measure import measure
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     _, vocabulary = load_tokenizer()

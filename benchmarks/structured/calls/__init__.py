@@ -1,0 +1,1 @@
+"""Time per structured call, against transformers' `generate` under outlines, xgrammar and llguidance."""
