@@ -19,8 +19,8 @@ MAX_TOKENS = 160
 
 
 class Transformers:
-    """The NF4 checkpoint in `generate`, greedy. Its weights are unpacked to float32 once: on a CPU that is several times
-    as fast as unpacking them at every step, as bitsandbytes does."""
+    """The NF4 checkpoint in `generate`, greedy. Its weights are unpacked to float32 once: on a CPU that is several
+    times as fast as unpacking them at every step, as bitsandbytes does."""
 
     def __init__(self, engine: LocalEngine) -> None:
         from transformers import AutoModelForCausalLM
