@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_agent.engine.local.contract import output_grammar
+from lora_agent.engine.contract import output_grammar
 from lora_agent.render import ChatRenderer, input_messages, read_documents, read_tools, suffix
 from lora_agent.render.prompt import PromptShape
 from lora_agent.structured import Vocabulary

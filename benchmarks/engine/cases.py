@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lora_agent.engine.local.contract import output_grammar
+from lora_agent.engine.contract import output_grammar
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.render import read_messages, read_tools, suffix
 from lora_agent.structured import Grammar

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lora_agent.engine.local.contract import check_input
+from lora_agent.engine.contract import check_input
 from lora_agent.registry import AdapterPackage
 from lora_agent.render import ChatRenderer
 from lora_agent.render.tools import type_text

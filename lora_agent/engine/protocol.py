@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lora_agent.types import Document, JsonSchema, Message, Result, Route, Tool, Usage
@@ -66,9 +66,10 @@ class Session(Protocol):
         stop: Sequence[str] = (),
         top_logprobs: int | None = None,
         watch: Callable[[str], None] | None = None,
+        preamble: bool = False,
     ) -> Result:
-        """Let the base model answer: free (ending before the first of the texts in `stop`), or under one of `schema`,
-        `regex` and `choices`. Rolled back afterwards, like an adapter."""
+        """Let the base model answer: free (ending before the first of the texts in `stop`), or under one of `schema`
+        (with `preamble` after free text), `regex` and `choices`. Rolled back afterwards, like an adapter."""
 
     def extend(self, messages: Sequence[Message]) -> None:
         """Append messages to the conversation; what the cache already holds is kept."""
@@ -94,6 +95,10 @@ class EngineProtocol(Protocol):
     def call(self, adapter: str, inputs: Mapping[str, Any], **options: Any) -> Result: ...
 
     def generate(self, messages: Sequence[Message | Mapping[str, Any]], schema: Any = None, **options: Any) -> Any: ...
+
+    def stream(
+        self, messages: Sequence[Message | Mapping[str, Any]], schema: Any = None, **options: Any
+    ) -> Iterator[Any]: ...
 
 
 __all__ = ["Cancel", "Document", "EngineProtocol", "Session"]

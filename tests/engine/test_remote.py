@@ -29,6 +29,8 @@ from lora_agent.errors import (
     UnsupportedAdapterError,
 )
 from lora_agent.registry import Registry
+from lora_agent.structured import MARKER
+from lora_agent.types import compact_json
 
 from .conftest import load_tiny, package_adapter
 from .served import Server
@@ -379,3 +381,36 @@ def test_log_probabilities_of_the_bare_model_are_brought_under_the_grammar() -> 
 def test_errors_are_told_in_the_servers_own_words() -> None:
     assert wire._message(json.dumps({"error": {"message": "too long"}})) == "too long"
     assert wire._message("<html>") == "<html>"
+
+
+def test_a_value_comes_after_free_text_and_grows_while_it_is_written(engine: RemoteEngine) -> None:
+    digits = {"type": "array", "items": {"enum": [1, 2, 3]}, "minItems": 3, "maxItems": 3}
+    seen: list[str] = []
+    result = engine.session(TALK).generate(schema=digits, preamble=True, max_tokens=40, watch=seen.append)
+    assert result.ok
+    assert result.preamble is not None
+    assert result.raw == result.preamble + MARKER + compact_json(result.output)
+    assert result.usage.generated > 20, "the text's tokens count as well"
+    assert all(result.raw.startswith(text) for text in seen)
+    *partial, last = engine.stream(TALK, schema=digits, preamble=True, max_tokens=40)
+    assert last == result.output
+    assert all(value == last[: len(value)] for value in partial)
+    with pytest.raises(SchemaError, match="preamble"):
+        engine.generate(TALK, preamble=True)
+
+
+def test_streams_in_process_and_over_http(engine: RemoteEngine, local: LocalEngine, servers: list[Server]) -> None:
+    *partial, last = engine.stream(TALK, max_tokens=8)
+    assert last == local.generate(TALK, max_tokens=8)
+    assert all(last.startswith(text) for text in partial)
+    with pytest.raises(SchemaError, match="schema and choices"):
+        next(engine.stream(TALK, schema={"type": "integer"}, choices=["warm"]))
+    for server in servers:
+        server.slow_s = 0.2
+    pieces = engine.stream(TALK, max_tokens=200)
+    assert next(pieces)
+    pieces.close()  # type: ignore[attr-defined]
+    started = time.monotonic()
+    while not any(server.dropped for server in servers) and time.monotonic() - started < 20:
+        time.sleep(0.05)
+    assert any(server.dropped for server in servers)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from lora_agent.engine.contract import output_grammar
 from lora_agent.engine.local.base import BaseModel, load_base
-from lora_agent.engine.local.contract import output_grammar
 from lora_agent.errors import SchemaError
 from lora_agent.render import read_tools
 from lora_agent.types import compact_json

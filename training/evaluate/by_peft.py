@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from lora_agent.engine.local.contract import output_grammar, read_output
+from lora_agent.engine.contract import output_grammar, read_output
 from lora_agent.render import input_messages, read_tools, suffix
 from lora_agent.types import Completion, Result, Usage
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from lora_agent.engine.contract import resolve_output
 from lora_agent.engine.local.base import load_tokenizer
-from lora_agent.engine.local.contract import resolve_output
 from lora_agent.errors import ConfigError, DataError, LoraAgentError
 from lora_agent.registry import sha256_file
 from lora_agent.structured import validate

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lora_agent.engine.local.contract import resolve_output
+from lora_agent.engine.contract import resolve_output
 from lora_agent.render import read_tools
 from lora_agent.structured import calls_schema
 from lora_agent.types import JsonSchema, compact_json

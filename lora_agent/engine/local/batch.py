@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lora_agent.engine.contract import check_input, finish, output_grammar
 from lora_agent.engine.local.bank import BASE_SLOT
-from lora_agent.engine.local.contract import check_input, finish, output_grammar
 from lora_agent.engine.local.decode import DecodeOptions, RowDecode
 from lora_agent.errors import ContextTooLongError
 from lora_agent.registry import AdapterPackage

@@ -7,33 +7,33 @@ read and proven. Knows nothing of the agent's loop or of HTTP.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lora_agent.engine.contract import BASE_MAX_TOKENS
 from lora_agent.engine.local.bank import AdapterBank, NoFreeSlotError
 from lora_agent.engine.local.base import BaseModel, load_base
 from lora_agent.engine.local.batch import call_batch
 from lora_agent.engine.local.checkpoint import Quantization
-from lora_agent.engine.local.contract import BASE_MAX_TOKENS
 from lora_agent.engine.local.decode import DecodeOptions
 from lora_agent.engine.local.prefix_cache import PrefixCache
 from lora_agent.engine.local.runner import Runner
 from lora_agent.engine.local.session import LocalSession
-from lora_agent.errors import ModelOutputError, PackageFormatError, TruncatedOutputError, UnknownAdapterError
+from lora_agent.engine.shared import SharedEngine
+from lora_agent.errors import PackageFormatError, UnknownAdapterError
 from lora_agent.registry import AdapterPackage, Registry, check_base, check_fingerprint, check_gate, read_tensors
-from lora_agent.render import input_messages, read_messages, read_tools
-from lora_agent.structured import MARKER, parse_partial, schema_of
-from lora_agent.types import Message, Result, Tool
+from lora_agent.render import read_messages, read_tools
+from lora_agent.types import JsonSchema, Message, Result, Tool
 
 if TYPE_CHECKING:
     from lora_agent.routing import Router
 
 
-class LocalEngine:
+class LocalEngine(SharedEngine):
     """Made by `Engine.load`. Calls from several threads are safe. On the compiled forward pass they are
     computed together, otherwise they take turns."""
 
@@ -208,16 +208,6 @@ class LocalEngine:
 
         return TextSession(self, prompt).generate(**options)
 
-    def call(self, adapter: str, inputs: Mapping[str, Any], **options: Any) -> Result:
-        """One adapter as a function of its input (a dict that fits its input schema)."""
-        from lora_agent.engine.local.contract import check_input
-
-        package = self.package(adapter)
-        check_input(package, inputs)
-        session = self.session(input_messages(inputs), tools=inputs.get("tools") or ())
-        rest = {k: v for k, v in inputs.items() if k not in ("messages", "tools")}
-        return session.run(adapter, **options, **rest)
-
     def call_batch(
         self,
         calls: Sequence[tuple[str, Mapping[str, Any]]],
@@ -234,60 +224,10 @@ class LocalEngine:
             options = DecodeOptions(max_tokens) if max_tokens else None
             return call_batch(self, calls, options, prompted=prompted, free=free) if calls else []
 
-    def generate(self, messages: Any, schema: Any = None, **options: Any) -> Any:
-        """The base's answer: text, or with a schema a value of it, converted to that type. `schema`: a pydantic class,
-        dataclass, TypedDict, Literal, Enum, list or union of such, or a JSON Schema dict. Or `regex=`, `choices=`.
-        With `preamble=True` the base thinks in free text before the value; `session.generate` has that text as well.
-
-        Raises TruncatedOutputError and ModelOutputError where no valid value came, SchemaError before any token.
-        """
-        json_schema, convert = (None, None) if schema is None else schema_of(schema)
-        result = self.session(messages).generate(schema=json_schema, **options)
-        return typed_value(
-            result, convert, constrained=bool(schema is not None or options.keys() & {"regex", "choices"})
-        )
-
-    def stream(
-        self,
-        messages: Any,
-        schema: Any = None,
-        *,
-        max_tokens: int | None = None,
-        preamble: bool = False,
-        **options: Any,
-    ) -> Iterator[Any]:
-        """Like `generate`, as it is written: the text so far, or with a schema the value so far (unfinished parts left
-        out; not yet validated). The last value is what `generate` would have returned."""
-        json_schema, convert = (None, None) if schema is None else schema_of(schema)
+    def _written(
+        self, messages: Any, schema: JsonSchema | None, options: dict[str, Any]
+    ) -> Generator[str, None, Result]:
         shape = {name: options.pop(name, None) for name in ("regex", "choices")}
-        pieces = self.session(messages).stream(
-            DecodeOptions(max_tokens or BASE_MAX_TOKENS, close=True, **options),
-            schema=json_schema,
-            preamble=preamble,
-            **shape,
-        )
-        last: Any = None
-        while True:
-            try:
-                text = next(pieces)
-            except StopIteration as end:
-                bound = any(given is not None for given in (schema, *shape.values()))
-                yield typed_value(end.value, convert, constrained=bound)
-                return
-            written = text.partition(MARKER)[2] if preamble else text
-            partial = text if schema is None else parse_partial(written)
-            if partial is not None and partial != last:
-                last = partial
-                yield partial
-
-
-def typed_value(result: Result, convert: Callable[[Any], Any] | None, *, constrained: bool) -> Any:
-    """What `generate` returns for a Result. Raises TruncatedOutputError, ModelOutputError."""
-    if constrained and result.verdict == "truncated":
-        raise TruncatedOutputError(
-            f"no complete value within the budget ({result.error}): {result.raw[-80:]!r}",
-            hint="Raise max_tokens or bound the schema (maxLength, maxItems).",
-        )
-    if constrained and not result.ok:
-        raise ModelOutputError(f"the value is not valid {result.error}: {result.raw[:200]!r}")
-    return result.output if convert is None else convert(result.output)
+        preamble = options.pop("preamble", False)
+        decode = DecodeOptions(options.pop("max_tokens", None) or BASE_MAX_TOKENS, close=True, **options)
+        return self.session(messages).stream(decode, schema=schema, preamble=preamble, **shape)

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor
 
-from lora_agent.engine.local.ahead import Ahead
-from lora_agent.engine.local.bank import BASE_SLOT
-from lora_agent.engine.local.contract import (
+from lora_agent.engine.contract import (
     BASE_MAX_TOKENS,
     answer_grammar,
     finish,
@@ -23,6 +21,8 @@ from lora_agent.engine.local.contract import (
     read_output,
     token_logprobs,
 )
+from lora_agent.engine.local.ahead import Ahead
+from lora_agent.engine.local.bank import BASE_SLOT
 from lora_agent.engine.local.decode import DecodeOptions, RowDecode
 from lora_agent.engine.local.lookup import Lookup
 from lora_agent.engine.local.prefix_cache import common_length

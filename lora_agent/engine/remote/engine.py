@@ -6,33 +6,34 @@ Made by `Engine.connect`. Knows nothing of the agent's loop.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lora_agent.engine.local.contract import check_input
-from lora_agent.engine.local.engine import LocalEngine, typed_value
 from lora_agent.engine.remote.client import Client, Request
 from lora_agent.engine.remote.loop import LoopThread
 from lora_agent.engine.remote.reader import Reader, load_reader
 from lora_agent.engine.remote.session import RemoteSession, RemoteTextSession
+from lora_agent.engine.remote.streaming import as_written
 from lora_agent.engine.remote.wire import Generated
+from lora_agent.engine.shared import SharedEngine
 from lora_agent.errors import ConfigError, UnknownAdapterError, UnsupportedAdapterError
 from lora_agent.registry import AdapterPackage, Registry, check_base, check_gate, plain_lora
-from lora_agent.render import ChatRenderer, input_messages, read_messages, read_tools
-from lora_agent.structured import Vocabulary, schema_of
-from lora_agent.types import Message, Result, Tool
+from lora_agent.render import ChatRenderer, read_messages, read_tools
+from lora_agent.structured import Vocabulary
+from lora_agent.types import JsonSchema, Message, Result, Tool
 
 if TYPE_CHECKING:
+    from lora_agent.engine.local.engine import LocalEngine
     from lora_agent.routing import Router
 
 KEY_VARIABLE = "LORA_AGENT_API_KEY"
 PARALLEL_CALLS = 64
 
 
-class RemoteEngine:
+class RemoteEngine(SharedEngine):
     """See lora_agent.engine.protocol.EngineProtocol. Safe to use from many threads; they do not take turns."""
 
     def __init__(
@@ -148,6 +149,7 @@ class RemoteEngine:
 
     def _base_in_process(self) -> LocalEngine:
         from lora_agent.engine.local.base import load_base
+        from lora_agent.engine.local.engine import LocalEngine
 
         return LocalEngine(load_base(self.base.source), self.registry)
 
@@ -180,14 +182,6 @@ class RemoteEngine:
         """The base goes on with a text as it stands, without a chat template; options as of `session.generate`."""
         return RemoteTextSession(self, prompt).generate(**options)
 
-    def call(self, adapter: str, inputs: Mapping[str, Any], **options: Any) -> Result:
-        """One adapter as a function of its input (a dict that fits its input schema)."""
-        package = self.package(adapter)
-        check_input(package, inputs)
-        session = self.session(input_messages(inputs), tools=inputs.get("tools") or ())
-        rest = {k: v for k, v in inputs.items() if k not in ("messages", "tools")}
-        return session.run(adapter, **options, **rest)
-
     def call_batch(
         self, calls: Sequence[tuple[str, Mapping[str, Any]]], *, max_tokens: int | None = None
     ) -> list[Result]:
@@ -195,13 +189,10 @@ class RemoteEngine:
         with ThreadPoolExecutor(max(1, min(PARALLEL_CALLS, len(calls)))) as pool:
             return list(pool.map(lambda call: self.call(*call, max_tokens=max_tokens), calls))
 
-    def generate(self, messages: Any, schema: Any = None, **options: Any) -> Any:
-        """The base's answer: text, or with a schema (or `regex=`, `choices=`) a value of it, as in process."""
-        json_schema, convert = (None, None) if schema is None else schema_of(schema)
-        result = self.session(messages).generate(schema=json_schema, **options)
-        return typed_value(
-            result, convert, constrained=bool(schema is not None or options.keys() & {"regex", "choices"})
-        )
+    def _written(
+        self, messages: Any, schema: JsonSchema | None, options: dict[str, Any]
+    ) -> Generator[str, None, Result]:
+        return as_written(self.session(messages), schema, options)
 
     def ask(self, request: Request) -> Generated:
         return self._loop.run(self.client.ask(request))

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lora_agent.engine.local.contract import (
+from lora_agent.engine.contract import (
     BASE_MAX_TOKENS,
     answer_grammar,
+    check_answer,
     finish,
     output_grammar,
     read_output,
@@ -29,6 +30,7 @@ from lora_agent.errors import ContextTooLongError, MessagesError
 from lora_agent.registry import AdapterPackage
 from lora_agent.render import read_documents, read_messages, suffix
 from lora_agent.structured.calls import MAX_CALLS
+from lora_agent.structured.grammar import MARKER
 from lora_agent.types import Completion, JsonSchema, Message, Result, Route, TokenLogprob, Tool, Usage
 
 if TYPE_CHECKING:
@@ -123,9 +125,11 @@ class RemoteSession:
         stop: Sequence[str] = (),
         top_logprobs: int | None = None,
         watch: Callable[[str], None] | None = None,
+        preamble: bool = False,
     ) -> Result:
-        """The base's own answer: free (up to the first of the texts in `stop`), or under one of `schema`, `regex`
-        (Rust syntax) and `choices`."""
+        """The base's own answer: free (up to the first of the texts in `stop`), or under one of `schema` (with
+        `preamble` after free text, which is a request of its own; log-probabilities are of the value), `regex` (Rust
+        syntax) and `choices`."""
         started = time.perf_counter()
         options = DecodeOptions(
             max_tokens or BASE_MAX_TOKENS,
@@ -138,35 +142,58 @@ class RemoteSession:
             top_logprobs=top_logprobs,
             watch=watch,
         )
+        check_answer(schema, regex, choices, preamble, stop)
         grammar = answer_grammar(
             self._engine.vocabulary,
-            options.max_tokens,
+            options.max_tokens - _free_tokens(options) if preamble else options.max_tokens,
             schema=schema,
             regex=regex,
             choices=choices,
             stop=options.stop,
         )
         bound = structured(None if grammar is None else grammar.bounded, regex, choices)
-        got = self._ask(None, self._ids + self._opening(schema), options, bound)
-        ms = (time.perf_counter() - started) * 1000
-        done, _ = completion(self._engine.renderer, grammar, got, ms, options.stop)
-        output, verdict, error = read_output(done, grammar)
+        prompt = self._ids + self._opening(schema, preamble)
+        before, usage = "", Usage()
+        if preamble:
+            before, usage, options = self._think(prompt, options)
+            prompt = prompt + self._engine.renderer.text(before)
+        asked = 0
+        while True:
+            got = self._ask(None, prompt, options, bound)
+            done, _ = completion(self._engine.renderer, grammar, got, 0.0, options.stop)
+            output, verdict, error = read_output(done, grammar)
+            if verdict != "invalid" or asked == REASKS:
+                break
+            asked += 1
+            options = replace(options, temperature=REASK_TEMPERATURE, seed=(seed or 0) + asked)
         return Result(
             adapter="base",
             output=output,
-            raw=done.text,
+            raw=before + done.text,
             verdict=verdict,  # type: ignore[arg-type]  # narrowed in read_output
             finish_reason=done.finish_reason,
-            usage=done.usage,
-            ms=ms,
+            usage=usage + done.usage,
+            ms=(time.perf_counter() - started) * 1000,
             error=error,
             logprobs=done.logprobs,
+            redecoded=asked,
+            preamble=before.removesuffix(MARKER) if before else None,
             token_logprobs=self._told(got, done, options),
         )
 
-    def _opening(self, schema: JsonSchema | None) -> list[int]:
+    def _think(self, prompt: list[int], options: DecodeOptions) -> tuple[str, Usage, DecodeOptions]:
+        """Free text up to MARKER, at most half of the token budget; what it cost, and the options for the value."""
+        free = replace(options, max_tokens=_free_tokens(options), stop=(MARKER,), top_logprobs=None)
+        got = self._ask(None, prompt, free, {})
+        done, _ = completion(self._engine.renderer, None, got, 0.0, free.stop)
+        before, tell = done.text + MARKER, options.watch
+        watch = None if tell is None else lambda text: tell(before + text)
+        left = max(1, options.max_tokens - len(got.tokens))
+        return before, done.usage, replace(options, max_tokens=left, watch=watch)
+
+    def _opening(self, schema: JsonSchema | None, preamble: bool) -> list[int]:
         """What the base reads between the context and its own words."""
-        return answer_prompt(self._engine.renderer, schema)
+        return answer_prompt(self._engine.renderer, schema, preamble=preamble)
 
     def choose(self, question: str, options: Sequence[str]) -> dict[str, float]:
         """Probability of each option as what the base says next to `question`, under the options as its grammar."""
@@ -206,6 +233,11 @@ class RemoteSession:
             )
 
 
+def _free_tokens(options: DecodeOptions) -> int:
+    """Of the budget of an answer that begins with free text: half, so that the value always has room."""
+    return max(1, options.max_tokens // 2)
+
+
 class RemoteTextSession(RemoteSession):
     """A text that the base goes on with, without a chat template."""
 
@@ -219,5 +251,5 @@ class RemoteTextSession(RemoteSession):
         self._check_length(len(self._tokens), 0)
         return self._tokens
 
-    def _opening(self, schema: JsonSchema | None) -> list[int]:
+    def _opening(self, schema: JsonSchema | None, preamble: bool) -> list[int]:
         return []

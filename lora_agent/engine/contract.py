@@ -47,6 +47,26 @@ def check_input(package: AdapterPackage, inputs: Mapping[str, Any]) -> None:
         )
 
 
+def check_answer(
+    schema: JsonSchema | None,
+    regex: str | None,
+    choices: Sequence[str] | None,
+    preamble: bool,
+    stop: Sequence[str],
+) -> None:
+    """Raises SchemaError for wishes that exclude each other."""
+    given = [n for n, v in (("schema", schema), ("regex", regex), ("choices", choices)) if v is not None]
+    if len(given) > 1:
+        raise SchemaError(f"{' and '.join(given)} at once", hint="Give one of schema, regex and choices.")
+    if preamble and schema is None:
+        raise SchemaError("a preamble without a schema", hint="Give the schema of the value that follows the text.")
+    if stop and given:
+        raise SchemaError(
+            f"stop texts {tuple(stop)!r} together with a grammar",
+            hint="Leave out `stop`: the schema, regex or choices say where the text ends.",
+        )
+
+
 def answer_grammar(
     vocabulary: Vocabulary,
     budget: int,
@@ -59,16 +79,7 @@ def answer_grammar(
 ) -> Grammar | None:
     """The grammar of the base's own answer in `budget` tokens; None where it is free. Raises SchemaError for a schema
     that cannot be honoured and for wishes that exclude each other."""
-    given = [n for n, v in (("schema", schema), ("regex", regex), ("choices", choices)) if v is not None]
-    if len(given) > 1:
-        raise SchemaError(f"{' and '.join(given)} at once", hint="Give one of schema, regex and choices.")
-    if preamble and schema is None:
-        raise SchemaError("a preamble without a schema", hint="Give the schema of the value that follows the text.")
-    if stop and given:
-        raise SchemaError(
-            f"stop texts {tuple(stop)!r} together with a grammar",
-            hint="Leave out `stop`: the schema, regex or choices say where the text ends.",
-        )
+    check_answer(schema, regex, choices, preamble, stop)
     if schema is not None:
         # A token is four characters as texts go, and one at worst: half of the budget is always left.
         characters = min(budget // 2, MAX_PREAMBLE) if preamble else None
