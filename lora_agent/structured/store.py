@@ -110,6 +110,7 @@ def _code_digest() -> str:
     return digest.hexdigest()
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return version(package)
