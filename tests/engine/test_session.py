@@ -365,3 +365,25 @@ def test_adapters_come_and_go(base_dir: Path, packages: list[Path], make_engine:
     with pytest.raises(FingerprintError):
         engine.add(replace(package, digest="1" * 64, manifest=manifest))
     assert "alora2" not in engine.adapters
+
+
+def test_a_key_that_came_already_is_written_otherwise_at_once(engine: LocalEngine) -> None:
+    """Every key twice would be the model's own way: an untrained base repeats what is likeliest."""
+    schema = {
+        "type": "object",
+        "patternProperties": {"^[abc]$": {"enum": [1, 2]}},
+        "additionalProperties": False,
+        "minProperties": 3,
+    }
+    result = engine.session(TALK).generate(schema=schema, max_tokens=40)
+    assert result.ok, result.error
+    assert sorted(result.output) == ["a", "b", "c"]
+    assert result.redecoded >= 1
+    again = engine.session(TALK).generate(schema=schema, max_tokens=40)
+    assert (again.raw, again.logprobs) == (result.raw, result.logprobs)
+
+
+def test_a_schema_too_long_to_be_told_is_said_before_anything_is_read(engine: LocalEngine) -> None:
+    wide = {"type": "object", "properties": {f"property_number_{n}": {"type": "string"} for n in range(400)}}
+    with pytest.raises(ContextTooLongError, match="tokens"):
+        engine.generate(TALK, schema=wide)

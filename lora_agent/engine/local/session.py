@@ -244,6 +244,7 @@ class LocalSession:
         )
         row = self._row(grammar, options)
         tail = self._opening(schema, preamble)
+        self._check_length(len(self._ids) + len(tail), options.max_tokens)
         usage = self.prefill() + Usage(read=len(tail))
         tokenizer = self._engine.base.tokenizer
         repair = Repair(grammar, self._engine.vocabulary)
@@ -377,7 +378,7 @@ class LocalSession:
                 if right < len(guess):
                     cache.crop(right - len(guess))
                 yield
-                if not row.running() and repair.again(row):
+                if repair.again(row):
                     feed = self._rewind(cache, before, [*tail, *row.tokens])
         finally:
             grown = cache.get_seq_length() - before

@@ -24,6 +24,9 @@
 #define CHUNK 16   /* weight rows that a thread takes at a time */
 #define PANEL 32   /* activation rows that stay in the second cache level meanwhile */
 #define BLOCK 64   /* weights that share a scale */
+#define ATTEND_ROWS 8   /* rows whose attention is worked out together */
+#define ATTEND_TILE 32  /* keys, or values, that are read for all of them: 8 KB at 64 floats each */
+#define MAX_SHARED 16   /* query heads on one key head, beyond which each goes alone */
 
 enum { NF4 = 0, BF16 = 1, F32 = 2 };
 
@@ -484,24 +487,35 @@ static void phase_place(model_t *s, int thread) {
     }
 }
 
-static void attend(const model_t *s, const float *q, const float *keys, const float *values, int count, float *score, float *out) {
-    int d = s->head_dim, t = 0;
-    float scale = 1.0f / sqrtf((float)d), most = -INFINITY;
+/* score[i][t] = q[i] . keys[t] / sqrt(d) of `n` queries, at most 3, for `count` keys. Rows of `q` are d apart, those of
+ * `score` `stride`. Three queries at once: a key that has been loaded is used three times. */
+static inline __attribute__((always_inline)) void scores(int n, int d, const float *q, const float *keys, int count, float *score, int stride) {
+    float scale = 1.0f / sqrtf((float)d);
+    int t = 0;
     for (; t + 4 <= count; t += 4) {
         const float *k = keys + (size_t)t * d;
-        __m256 a = _mm256_setzero_ps(), b = a, c = a, e = a;
-        for (int i = 0; i < d; i += 8) {
-            __m256 v = _mm256_loadu_ps(q + i);
-            a = _mm256_fmadd_ps(v, _mm256_loadu_ps(k + i), a);
-            b = _mm256_fmadd_ps(v, _mm256_loadu_ps(k + d + i), b);
-            c = _mm256_fmadd_ps(v, _mm256_loadu_ps(k + 2 * d + i), c);
-            e = _mm256_fmadd_ps(v, _mm256_loadu_ps(k + 3 * d + i), e);
-        }
-        _mm_storeu_ps(score + t, _mm_mul_ps(sum8x4(a, b, c, e), _mm_set1_ps(scale)));
+        __m256 a[3][4];
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < 4; j++) a[i][j] = _mm256_setzero_ps();
+        for (int x = 0; x < d; x += 8)
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++) {
+                __m256 key = _mm256_loadu_ps(k + (size_t)j * d + x);
+#pragma GCC unroll 3
+                for (int i = 0; i < n; i++) a[i][j] = _mm256_fmadd_ps(_mm256_loadu_ps(q + (size_t)i * d + x), key, a[i][j]);
+            }
+        for (int i = 0; i < n; i++)
+            _mm_storeu_ps(score + (size_t)i * stride + t, _mm_mul_ps(sum8x4(a[i][0], a[i][1], a[i][2], a[i][3]), _mm_set1_ps(scale)));
     }
-    for (; t < count; t++) score[t] = dot(q, keys + (size_t)t * d, d) * scale;
-    for (t = 0; t < count; t++) most = score[t] > most ? score[t] : most;
-    for (; t & 7; t++) score[t] = -INFINITY;
+    for (; t < count; t++)
+        for (int i = 0; i < n; i++) score[(size_t)i * stride + t] = dot(q + (size_t)i * d, keys + (size_t)t * d, d) * scale;
+}
+
+/* exp(score - greatest) in place, for `count` scores; returns 1 / their sum. Up to 7 floats beyond are written. */
+static float exponentials(float *score, int count) {
+    float most = -INFINITY;
+    for (int t = 0; t < count; t++) most = score[t] > most ? score[t] : most;
+    for (int t = count; t & 7; t++) score[t] = -INFINITY;
     __m256 total = _mm256_setzero_ps(), top = _mm256_set1_ps(most);
     for (int i = 0; i < count; i += 8) {
         __m256 e = exp8(_mm256_sub_ps(_mm256_loadu_ps(score + i), top));
@@ -514,39 +528,104 @@ static void attend(const model_t *s, const float *q, const float *keys, const fl
         _mm256_storeu_ps(score + i, e);
         total = _mm256_add_ps(total, e);
     }
-    float whole = 1.0f / sum8(total);
-    for (int part = 0; part < d; part += 64) {
-        int wide = d - part < 64 ? d - part : 64;
-        __m256 sum[8];
-        for (int j = 0; j < 8; j++) sum[j] = _mm256_setzero_ps();
-        if (wide == 64)
-            for (t = 0; t < count; t++) {
-                __m256 p = _mm256_broadcast_ss(score + t);
-                const float *v = values + (size_t)t * d + part;
-#pragma GCC unroll 8
-                for (int j = 0; j < 8; j++) sum[j] = _mm256_fmadd_ps(p, _mm256_loadu_ps(v + 8 * j), sum[j]);
+    return 1.0f / sum8(total);
+}
+
+/* out[i] += sum over t of share[i][t] * values[t], for `count` values; rows as in `scores`. */
+static inline __attribute__((always_inline)) void gather(int n, int d, const float *share, int stride, const float *values, int count, float *out) {
+    int x = 0;
+    for (; x + 32 <= d; x += 32) {
+        __m256 sum[3][4];
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < 4; j++) sum[i][j] = _mm256_loadu_ps(out + (size_t)i * d + x + 8 * j);
+        for (int t = 0; t < count; t++) {
+            const float *v = values + (size_t)t * d + x;
+            __m256 p[3];
+            for (int i = 0; i < n; i++) p[i] = _mm256_broadcast_ss(share + (size_t)i * stride + t);
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++) {
+                __m256 value = _mm256_loadu_ps(v + 8 * j);
+#pragma GCC unroll 3
+                for (int i = 0; i < n; i++) sum[i][j] = _mm256_fmadd_ps(p[i], value, sum[i][j]);
             }
-        else
-            for (t = 0; t < count; t++)
-                for (int j = 0; j < wide / 8; j++)
-                    sum[j] = _mm256_fmadd_ps(_mm256_broadcast_ss(score + t), _mm256_loadu_ps(values + (size_t)t * d + part + 8 * j), sum[j]);
-        for (int j = 0; j < wide / 8; j++) _mm256_storeu_ps(out + part + 8 * j, _mm256_mul_ps(sum[j], _mm256_set1_ps(whole)));
+        }
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < 4; j++) _mm256_storeu_ps(out + (size_t)i * d + x + 8 * j, sum[i][j]);
+    }
+    for (; x < d; x += 8)
+        for (int i = 0; i < n; i++) {
+            __m256 sum = _mm256_loadu_ps(out + (size_t)i * d + x);
+            for (int t = 0; t < count; t++)
+                sum = _mm256_fmadd_ps(_mm256_broadcast_ss(share + (size_t)i * stride + t), _mm256_loadu_ps(values + (size_t)t * d + x), sum);
+            _mm256_storeu_ps(out + (size_t)i * d + x, sum);
+        }
+}
+
+static void scores_of(int n, int d, const float *q, const float *keys, int count, float *score, int stride) {
+    if (n == 3) scores(3, d, q, keys, count, score, stride);
+    else if (n == 2) scores(2, d, q, keys, count, score, stride);
+    else scores(1, d, q, keys, count, score, stride);
+}
+
+static void gather_of(int n, int d, const float *share, int stride, const float *values, int count, float *out) {
+    if (n == 3) gather(3, d, share, stride, values, count, out);
+    else if (n == 2) gather(2, d, share, stride, values, count, out);
+    else gather(1, d, share, stride, values, count, out);
+}
+
+/* Rows `from` to `to` of one sequence, `heads` query heads from `head` on that share keys and values: these are read
+ * tile by tile, each tile for all queries, so that a tile comes from memory once. */
+static void attend(const model_t *s, int from, int to, int head, int heads, float *score) {
+    int d = s->head_dim, width = (s->heads + 2 * s->kv_heads) * d, shared = s->heads / s->kv_heads;
+    int stride = (s->max_positions_seen + 7) & ~7, longest = s->positions[to - 1] + 1;
+    const float *keys = keys_of(s, from, head / shared, 0), *values = keys_of(s, from, head / shared, 1);
+    float whole[ATTEND_ROWS * MAX_SHARED];
+    for (int pass = 0; pass < 2; pass++) {
+        for (int t = 0; t < longest; t += ATTEND_TILE)
+            for (int m = from; m < to; m++) {
+                int left = s->positions[m] + 1 - t, count = left < ATTEND_TILE ? left : ATTEND_TILE;
+                for (int h = head; count > 0 && h < head + heads; h += 3) {
+                    float *own = score + (size_t)((m - from) * heads + h - head) * stride + t;
+                    int n = head + heads - h < 3 ? head + heads - h : 3;
+                    if (pass == 0) scores_of(n, d, s->qkv + (size_t)m * width + h * d, keys + (size_t)t * d, count, own, stride);
+                    else gather_of(n, d, own, stride, values + (size_t)t * d, count, s->attended + ((size_t)m * s->heads + h) * d);
+                }
+            }
+        for (int m = from; m < to; m++)
+            for (int h = head; h < head + heads; h++) {
+                int query = (m - from) * heads + h - head;
+                float *out = s->attended + ((size_t)m * s->heads + h) * d;
+                if (pass == 0) {
+                    whole[query] = exponentials(score + (size_t)query * stride, s->positions[m] + 1);
+                    memset(out, 0, sizeof(float) * d);
+                } else {
+                    for (int i = 0; i < d; i++) out[i] *= whole[query];
+                }
+            }
     }
 }
 
+/* Work is handed out as blocks of rows of one sequence and groups of heads; where that makes few pieces of work, each head alone. */
 static void phase_attend(model_t *s, int thread) {
-    int d = s->head_dim, width = (s->heads + 2 * s->kv_heads) * d, shared = s->heads / s->kv_heads;
-    size_t room = (size_t)s->max_positions_seen + 8;
+    int shared = s->heads / s->kv_heads, blocks = (s->rows + ATTEND_ROWS - 1) / ATTEND_ROWS;
+    int heads = blocks * s->kv_heads >= 2 * s->threads && shared <= MAX_SHARED ? shared : 1;
+    size_t room = (size_t)((s->max_positions_seen + 7) & ~7) * ATTEND_ROWS * heads;
     if (s->score_room[thread] < room) {
         free(s->score[thread]);
         s->score[thread] = malloc(room * sizeof(float));
         s->score_room[thread] = room;
     }
-    int items = s->rows * s->heads;
-    for (int i; (i = take(s, 1)) < items;) {
-        int m = s->rows - 1 - i / s->heads, h = i % s->heads; /* longest first */
-        attend(s, s->qkv + (size_t)m * width + h * d, keys_of(s, m, h / shared, 0), keys_of(s, m, h / shared, 1),
-               s->positions[m] + 1, s->score[thread], s->attended + (size_t)m * s->heads * d + h * d);
+    int groups = s->heads / heads, end = s->rows, before = 0;
+    for (int i; (i = take(s, 1)) >= 0;) { /* from the last block to the first: the longest come first */
+        int from, to = end;
+        for (;; before += groups, end = to = from) {
+            if (to == 0) return;
+            from = to - 1;
+            while (from > 0 && to - from < ATTEND_ROWS && s->sequence[from - 1] == s->sequence[to - 1]) from--;
+            if (i < before + groups) break;
+        }
+        int group = i - before;
+        attend(s, from, to, group * heads, heads, s->score[thread]);
     }
 }
 
