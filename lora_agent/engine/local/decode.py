@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lora_agent.engine.local.ahead import Ahead
 from lora_agent.structured import Constraint, way_out
+from lora_agent.structured.constraint import count_in
 from lora_agent.types import Completion, FinishReason, Usage
 
 
@@ -108,10 +109,12 @@ class RowDecode:
             return []
         logits = logits.float().clone()
         if self.constraint is not None:
+            mask = self.constraint.mask() if mask is None else mask
             self.constraint.apply(logits, mask)
             self._exclude(logits)
         logprobs = torch.log_softmax(logits, 0)
-        self._note_alternatives(logprobs)
+        if mask is not None and count_in(mask) <= _FEW:  # looking for them costs as much as all of the rest
+            self._note_alternatives(logprobs)
         token = self._choose(logprobs)
         if token in self.stop_tokens and (self.constraint is None or self.constraint.can_stop):
             self.logprobs.append(float(logprobs[token]))
@@ -238,7 +241,7 @@ class RowDecode:
 
     def _choose(self, logprobs: Tensor) -> int:
         if self.options.temperature <= 0:
-            return int(logprobs.argmax())
+            return int(logprobs.numpy().argmax() if logprobs.device.type == "cpu" else logprobs.argmax())
         probabilities = torch.softmax(logprobs / self.options.temperature, 0)
         if self.options.top_p < 1:
             ordered, index = probabilities.sort(descending=True)
@@ -247,10 +250,8 @@ class RowDecode:
         return int(torch.multinomial(probabilities.cpu(), 1, generator=self._generator))
 
     def _note_alternatives(self, logprobs: Tensor) -> None:
-        if self.constraint is None:
-            return
         allowed = torch.nonzero(logprobs > -math.inf).view(-1)
-        if 2 <= len(allowed) <= _FEW:
+        if len(allowed) >= 2:
             self.alternatives.append(Alternatives(len(self.tokens), allowed.tolist(), logprobs[allowed].tolist()))
 
     def _interrupted(self) -> bool:
