@@ -18,7 +18,7 @@ from typing import Any
 import jsonschema
 
 from lora_agent import Engine
-from lora_agent.errors import ContextTooLongError, SchemaError
+from lora_agent.errors import ContextTooLongError, EngineError, SchemaError
 
 from .lines import measured
 from .sources import Row, rows
@@ -61,6 +61,9 @@ def _write(left: Sequence[Row], max_tokens: int) -> Iterator[dict[str, Any]]:
         except ContextTooLongError as error:
             yield record | {"status": "too long", "reason": f"{error.message:.200}"}
             continue
+        except EngineError as error:
+            yield record | {"status": "failed", "reason": f"{error.message:.200}"}
+            continue
         record |= {
             "status": "returned" if result.ok else result.verdict,
             "valid": _valid(result.output, row.schema) if result.ok else None,
@@ -82,7 +85,7 @@ def _valid(value: Any, schema: Any) -> bool:
 
 def _summary(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     records = list(records)
-    asked = [r for r in records if r["status"] not in ("refused", "too long")]
+    asked = [r for r in records if r["status"] not in ("refused", "too long", "failed")]
     returned = [r for r in asked if r["status"] == "returned"]
     tokens = sum(r["generated"] + r["forced"] for r in asked)
     return {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from lora_agent.errors import SchemaError
@@ -18,7 +19,7 @@ from lora_agent.structured.vocabulary import Vocabulary
 from lora_agent.types import JsonSchema
 
 if TYPE_CHECKING:
-    from llguidance import LLMatcher
+    from llguidance import LLMatcher, LLParserLimits
 
     from lora_agent.structured.constraint import Constraint
     from lora_agent.structured.validate import Validation
@@ -140,4 +141,13 @@ def refusal(grammar: str) -> str:
 def matcher_of(grammar: str, vocabulary: Vocabulary) -> Any:
     from llguidance import LLMatcher
 
-    return LLMatcher(vocabulary.tokens, grammar, log_level=0)
+    return LLMatcher(vocabulary.tokens, grammar, log_level=0, limits=_limits())
+
+
+@cache
+def _limits() -> LLParserLimits:
+    """Ten and four times llguidance's own for one step: about 0.15 s at worst, beside a forward pass, where a value of a
+    large schema would fail in the middle. Lexer states take 1 to 2 kB each."""
+    from llguidance import LLParserLimits
+
+    return LLParserLimits(step_lexer_fuel=2_000_000, step_max_items=200_000, max_lexer_states=200_000)

@@ -59,7 +59,7 @@ def test_masks_after_each_guessed_token(vocabulary: Vocabulary) -> None:
     guess = grammar.tokens_of('{"text":"my","level":"low"}')[:4]
     found = Ahead(constraint.copy(), guess)
     for place, token in enumerate([*guess, None]):
-        assert found.mask(place).equal(constraint.mask())
+        assert found.allowed(place).mask.equal(constraint.mask())
         if token is not None:
             constraint.advance(token)
 
@@ -85,16 +85,16 @@ def test_a_guess_that_does_not_fit_is_its_own_rows_error(vocabulary: Vocabulary)
     row = Ahead(grammar.start(), [wrong])
     assert row.few() is None
     with pytest.raises(Exception, match="not allowed"):
-        row.mask(0)
+        row.allowed(0)
 
 
 def _masked(grammar: Any, pipe: Any) -> None:
-    pipe.send(int(Ahead(grammar.start()).mask(0).count_nonzero()))
+    pipe.send(int(Ahead(grammar.start()).allowed(0).mask.count_nonzero()))
 
 
 def test_a_forked_process_works_out_its_own_masks(vocabulary: Vocabulary) -> None:
     grammar = compile_choice(["high"], vocabulary)
-    expected = int(Ahead(grammar.start()).mask(0).count_nonzero())  # this process has its threads now
+    expected = int(Ahead(grammar.start()).allowed(0).mask.count_nonzero())  # this process has its threads now
     here, there = multiprocessing.get_context("fork").Pipe()
     child = multiprocessing.get_context("fork").Process(target=_masked, args=(grammar, there))
     child.start()

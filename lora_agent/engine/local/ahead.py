@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from torch import Tensor
 
-from lora_agent.structured.constraint import Constraint, count_in, tokens_in
+from lora_agent.structured.constraint import Allowed, Constraint, count_in, tokens_in
 
 FEW = 4_096
 """Tokens up to which the projection is restricted. Rows one by one cost a little more than rows in order."""
@@ -37,8 +37,8 @@ class Ahead:
         self._guess = tuple(guess)
         self._work = _pool.submit(self._compute)
 
-    def mask(self, place: int) -> Tensor:
-        """`Constraint.mask` after `guess[:place]`; waits until it is there."""
+    def allowed(self, place: int) -> Allowed:
+        """What may come after `guess[:place]`; waits until it is there."""
         return self._work.result()[0][place]
 
     def few(self) -> Tensor | None:
@@ -46,13 +46,15 @@ class Ahead:
         grammar failed: that is for the row's own thread to see, when it asks for the mask."""
         return None if self._work.exception() is not None else self._work.result()[1]
 
-    def _compute(self) -> tuple[list[Tensor], Tensor | None]:
-        masks = [self._constraint.mask()]
+    def _compute(self) -> tuple[list[Allowed], Tensor | None]:
+        places = [Allowed.of(self._constraint.mask())]
         for token in self._guess:
             self._constraint.advance(token)
-            masks.append(self._constraint.mask())
-        together = _union(masks)
-        return masks, together if count_in(together) <= FEW else None
+            places.append(Allowed.of(self._constraint.mask()))
+        if max(place.total for place in places) > FEW:
+            return places, None
+        together = _union([place.mask for place in places])
+        return places, together if count_in(together) <= FEW else None
 
 
 def allowed_by(rows: Sequence[Ahead | None]) -> list[int] | None:

@@ -116,5 +116,5 @@ def _run(engine: LocalEngine, items: Sequence[_Item], slots: Sequence[int]) -> N
             return
         ahead = [item.row.ahead() for item in active]
         logits = reader.read(feeds, slots, ahead)
-        masks = [None if row is None else row.mask(0) for row in ahead]
-        feeds = [item.row.step(logits[i], masks[i]) for i, item in enumerate(active)]
+        allowed = [None if row is None else row.allowed(0) for row in ahead]
+        feeds = [item.row.step(logits[i], allowed[i]) for i, item in enumerate(active)]

@@ -12,13 +12,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lora_agent.engine.local.ahead import Ahead
 from lora_agent.structured import Constraint, way_out
-from lora_agent.structured.constraint import count_in
+from lora_agent.structured.constraint import Allowed
 from lora_agent.types import Completion, FinishReason, Usage
+
+Scores = NDArray[np.float32]
+"""(vocabulary,): logits, or their natural-log probabilities"""
 
 
 @dataclass(frozen=True)
@@ -97,23 +102,24 @@ class RowDecode:
         """Begin to work out what may come next, and after each token of `guess`; None for a free decode."""
         return None if self.constraint is None else Ahead(self.constraint.copy(), guess)
 
-    def step(self, logits: Tensor, mask: Tensor | None = None) -> list[int]:
-        """Choose from `logits` (vocabulary,) and return the tokens to read next; [] once the row has finished. `mask`:
-        of the constraint as it is now, where it is known already."""
-        feed = self._step(logits, mask)
+    def step(self, logits: Tensor, allowed: Allowed | None = None) -> list[int]:
+        """Choose from `logits` (vocabulary,) and return the tokens to read next; [] once the row has finished.
+        `allowed`: by the constraint as it is now, where that is known already."""
+        feed = self._step(logits, allowed)
         self._look()
         return feed if self.finish is None else []
 
-    def _step(self, logits: Tensor, mask: Tensor | None) -> list[int]:
+    def _step(self, logits: Tensor, allowed: Allowed | None) -> list[int]:
         if self._interrupted():
             return []
-        logits = logits.float().clone()
+        # numpy: on rows of this size the threads of torch cost three times what they save (docs/performance.md).
+        scores: Scores = logits.float().cpu().numpy()
         if self.constraint is not None:
-            mask = self.constraint.mask() if mask is None else mask
-            self.constraint.apply(logits, mask)
-            self._exclude(logits)
-        logprobs = torch.log_softmax(logits, 0)
-        if mask is not None and count_in(mask) <= _FEW:  # looking for them costs as much as all of the rest
+            allowed = Allowed.of(self.constraint.mask()) if allowed is None else allowed
+            scores = _masked(scores, allowed.bias)
+            self._exclude(scores)
+        logprobs = _log_softmax(scores)
+        if allowed is not None and allowed.total <= _FEW:  # looking for them costs as much as all of the rest
             self._note_alternatives(logprobs)
         token = self._choose(logprobs)
         if token in self.stop_tokens and (self.constraint is None or self.constraint.can_stop):
@@ -161,12 +167,12 @@ class RowDecode:
                 return True
         return False
 
-    def _exclude(self, logits: Tensor) -> None:
+    def _exclude(self, scores: Scores) -> None:
         if self.excluded:
             written = tuple(self.tokens)
             for beginning in self.excluded:
                 if beginning[:-1] == written:
-                    logits[beginning[-1]] = -math.inf
+                    scores[beginning[-1]] = -math.inf
 
     def _last_way_out(self, token: int) -> list[int] | None:
         """The way to the value's end from here, if after `token` there would be none within the budget any more."""
@@ -216,7 +222,7 @@ class RowDecode:
                     taken.append(token)
         return taken
 
-    def _take(self, token: int, logprob: float, logprobs: Tensor | None = None) -> None:
+    def _take(self, token: int, logprob: float, logprobs: Scores | None = None) -> None:
         if self.constraint is not None:
             self.constraint.advance(token)
         self.tokens.append(token)
@@ -239,18 +245,18 @@ class RowDecode:
             held = 0 if self.finish else max((_begun(text, word) for word in stop), default=0)
             watch((text[: len(text) - held] if self.text is None else self.text).rstrip("\ufffd"))
 
-    def _choose(self, logprobs: Tensor) -> int:
+    def _choose(self, logprobs: Scores) -> int:
         if self.options.temperature <= 0:
-            return int(logprobs.numpy().argmax() if logprobs.device.type == "cpu" else logprobs.argmax())
-        probabilities = torch.softmax(logprobs / self.options.temperature, 0)
+            return int(logprobs.argmax())
+        probabilities = torch.softmax(torch.from_numpy(logprobs) / self.options.temperature, 0)
         if self.options.top_p < 1:
             ordered, index = probabilities.sort(descending=True)
             keep = ordered.cumsum(0) - ordered < self.options.top_p
             probabilities = torch.zeros_like(probabilities).scatter_(0, index, ordered * keep)
-        return int(torch.multinomial(probabilities.cpu(), 1, generator=self._generator))
+        return int(torch.multinomial(probabilities, 1, generator=self._generator))
 
-    def _note_alternatives(self, logprobs: Tensor) -> None:
-        allowed = torch.nonzero(logprobs > -math.inf).view(-1)
+    def _note_alternatives(self, logprobs: Scores) -> None:
+        allowed = np.flatnonzero(logprobs > -math.inf)
         if len(allowed) >= 2:
             self.alternatives.append(Alternatives(len(self.tokens), allowed.tolist(), logprobs[allowed].tolist()))
 
@@ -275,9 +281,22 @@ class RowDecode:
         )
 
 
-def _top(logprobs: Tensor, wanted: int) -> list[tuple[int, float]]:
+def _masked(scores: Scores, bias: Scores) -> Scores:
+    """A copy of (vocabulary,) scores, -inf where the bias says so and beyond its end."""
+    width = min(len(scores), len(bias))
+    out = np.full(len(scores), -np.inf, dtype=np.float32)
+    np.add(scores[:width], bias[:width], out=out[:width])
+    return out
+
+
+def _log_softmax(scores: Scores) -> Scores:
+    most = scores.max()
+    return np.asarray(scores - (most + np.log(np.exp(scores - most).sum())), dtype=np.float32)
+
+
+def _top(logprobs: Scores, wanted: int) -> list[tuple[int, float]]:
     """The likeliest tokens that the grammar allows, most likely first."""
-    values, tokens = logprobs.topk(wanted)
+    values, tokens = torch.from_numpy(logprobs).topk(wanted)
     pairs = zip(tokens.tolist(), values.tolist(), strict=True)
     return [(token, value) for token, value in pairs if value > -math.inf]
 

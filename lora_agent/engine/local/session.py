@@ -391,7 +391,7 @@ class LocalSession:
         it is to read next and how many guessed tokens were right, and so are in the cache already."""
         right = 0
         while True:
-            feed = row.step(logits[right], None if ahead is None else ahead.mask(right))
+            feed = row.step(logits[right], None if ahead is None else ahead.allowed(right))
             same = common_length(tuple(feed), tuple(guess[right:]))
             right += same
             if not feed or same < len(feed):
