@@ -187,6 +187,38 @@ def test_kto_wants_both_good_and_bad(
 FIT = {"rank": 4, "alpha": 8, "batch_rows": 4, "epochs": 3}
 
 
+@pytest.mark.parametrize(("method", "line"), [("kto", labelled), ("grpo", target)])
+def test_a_dry_run_tries_the_heaviest_rows_and_leaves_nothing(
+    tmp_path: Path,
+    base_dir: Path,
+    method: str,
+    line: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("LORA_AGENT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("LORA_AGENT_DATA", raising=False)
+    learning = {"method": method, **({"generations": 2} if method == "grpo" else {})}
+    data = {"train": "train.jsonl", "dev": "dev.jsonl"}
+    recipe = {"data": data, "fit": FIT, "learning": learning, "prompt": {"max_new_tokens": 8}}
+    folder = project(tmp_path / "p", str(base_dir), line, rows=24, **recipe)
+    rows = (folder / "train.jsonl").read_text().splitlines()
+    longest = {**json.loads(rows[0]), "prompt": "weather " * 90 + "joke 99"}  # at a place that a first batch would miss
+    (folder / "train.jsonl").write_text("\n".join([*rows[:15], json.dumps(longest), *rows[15:]]))
+    (folder / "dev.jsonl").write_text("\n".join(map(json.dumps, DEV)))
+    assert train(folder, "--dry-run") == 0
+    assert "(no forecast)" in capsys.readouterr().out
+    found = json.loads((folder / "run/probe.json").read_text())
+    assert found["heaviest_batch"]["rows"] == 4
+    assert found["heaviest_batch"]["tokens"] > 4 * 90 / 2
+    assert found["measured_peak_mib"] > 50
+    assert not (folder / "run/probe").exists()
+    assert not (folder / "run/metrics.jsonl").exists()
+
+
+DEV = [{"prompt": "city safe 98", "completion": HIGH, "label": True}, {"prompt": "a joke 97", "completion": LOW}]
+
+
 @pytest.mark.parametrize("kind", ["alora", pytest.param("lora", marks=pytest.mark.slow)])
 def test_dpo_widens_its_margin_and_goes_on_after_a_kill(
     tmp_path: Path, base_dir: Path, kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
