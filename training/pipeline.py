@@ -74,6 +74,10 @@ def _stage(run: Run, name: str, *, again: bool) -> dict[str, Any]:
             print(f"{name}: up to date", file=sys.stderr)
             return report
     print(f"{name} ...", file=sys.stderr, flush=True)
+    if (
+        name != "package"
+    ):  # which replaces its folder as a whole; others write file by file, and may be killed in between
+        run.forget(name)
     started = time.monotonic()
     found = stage.work(run)
     report = {"inputs": digest, "seconds": round(time.monotonic() - started, 1), **found}

@@ -16,7 +16,6 @@ The folder of a run:
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +26,7 @@ from lora_agent.registry import PromptSpec
 from lora_agent.render import ChatRenderer
 
 from .data.intake import local_file
+from .files import write_whole
 from .recipe import Fit, Recipe, Sweep, read_recipe
 
 if TYPE_CHECKING:
@@ -167,7 +167,8 @@ class Run:
         return dict(json.loads((self.folder / f"{stage}.json").read_text(encoding="utf-8")))
 
     def write(self, stage: str, report: dict[str, Any]) -> None:
-        path = self.folder / f"{stage}.json"
-        scratch = path.with_suffix(".tmp")
-        scratch.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(scratch, path)
+        write_whole(self.folder / f"{stage}.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+
+    def forget(self, stage: str) -> None:
+        """An old report does not vouch for files that are about to be written anew."""
+        (self.folder / f"{stage}.json").unlink(missing_ok=True)

@@ -110,9 +110,10 @@ def _summary(reports: dict[str, dict[str, Any]]) -> list[str]:
             f"data      {found['train']['rows']} to train on, {found['dev']['rows']} to validate on; dropped: {dropped}"
         )
     if found := reports.get("probe"):
+        forecast = f"forecast {found['forecast_mib']['total']}" if found["forecast_mib"] else "no forecast"
         lines.append(
             f"probe     {found['steps']} steps, about {found['minutes_expected']} min, "
-            f"{found['measured_peak_mib']} MiB (forecast {found['forecast_mib']['total']})"
+            f"{found['measured_peak_mib']} MiB ({forecast})"
         )
     if found := reports.get("sweep"):
         lines.append("sweep     " + ", ".join(f"{axis} {value}" for axis, value in found["chosen"].items()))

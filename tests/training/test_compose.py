@@ -96,6 +96,65 @@ def test_cat_is_the_weighted_sum(parts: Path, base_dir: Path, tmp_path: Path) ->
         assert (found - wanted).abs().max() < 0.02 * wanted.abs().max()  # bfloat16
 
 
+def tensors(folder: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "adapter_model.safetensors")
+
+
+@pytest.mark.slow
+def test_linear_is_what_peft_makes_of_the_parts(parts: Path, base_dir: Path, tmp_path: Path) -> None:
+    adapters = [parts / name / "run/ticket" for name in ("one", "two")]
+    given = {"weights": [0.75, 0.25], "adapters": list(map(str, adapters))}
+    folder = compose(parts, base_dir, tmp_path, "linear", **given)
+    assert train(folder, "--until", "fit") == 0
+    made = tensors(folder / "run/weights")
+
+    model = PeftModel.from_pretrained(load_plain(base_dir), str(adapters[0]), adapter_name="one")
+    model.load_adapter(str(adapters[1]), "two")
+    model.add_weighted_adapter(["one", "two"], [0.75, 0.25], "both", combination_type="linear")
+    peft = {n.replace(".both.", "."): t.to(torch.bfloat16) for n, t in model.state_dict().items() if ".both." in n}
+    assert made.keys() == peft.keys()
+    assert all(torch.equal(made[name], peft[name]) for name in made)
+
+    one, two = (tensors(adapter) for adapter in adapters)  # both of alpha 8 and rank 4: twice B @ A
+    for name, found in made.items():
+        wanted = (2 * 0.75) ** 0.5 * one[name].float() + (2 * 0.25) ** 0.5 * two[name].float()
+        assert (found.float() - wanted).abs().max() <= 0.005 * wanted.abs().max()  # bfloat16
+
+
+def load_plain(base_dir: Path) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(base_dir, dtype=torch.float32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["dare_linear", "dare_ties"])
+def test_dare_drops_by_its_seed_and_its_package_loads(
+    parts: Path, base_dir: Path, tmp_path: Path, method: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = compose(parts, base_dir, tmp_path, method, density=0.6)
+    code = train(folder, "--json")
+    stages = json.loads(capsys.readouterr().out)["stages"]
+    assert code == (0 if stages["gate"]["passed"] else 4)
+    package = read_package(folder / "run/ticket")
+    engine = LocalEngine.load(base_dir, adapters=[package.folder], dtype=torch.float32, allow_ungated=True)
+    engine.verify("ticket")
+
+    assert train(folder, "--until", "fit", out="again") == 0
+    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
+    recipe["fit"]["seed"] = 1
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    assert train(folder, "--until", "fit", out="other") == 0
+    first, again, other = (tensors(folder / out / "weights") for out in ("run", "again", "other"))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+    if method == "dare_linear":  # of an adapter with itself: what both copies dropped is gone, some 0.4 * 0.4
+        gone = [float((first[name] == 0).float().mean()) for name in first]
+        assert 0.08 < sum(gone) / len(gone) < 0.24
+
+
 @pytest.mark.slow
 def test_merged_into_the_16_bit_base_it_is_a_model_of_its_own(
     parts: Path, base_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

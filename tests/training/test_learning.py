@@ -157,7 +157,66 @@ def test_keys_of_other_methods_are_refused(
     assert (said or "absent") in err
 
 
+@pytest.mark.parametrize("method", ["dpo", "kto", "grpo"])
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"sweep": {}}, "`sweep` is for supervised fits"),
+        ({"fit": {"evaluate_every": 5}}, "`fit.evaluate_every` is for supervised fits"),
+        ({"fit": {"kind": "vera"}}, "not kind 'vera'"),
+    ],
+)
+def test_what_trl_does_not_run_is_refused_by_its_key(
+    tmp_path: Path, method: str, more: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project(tmp_path, "absent", pair, learning={"method": method}, **more)
+    assert train(tmp_path, "--until", "plan") == 2
+    assert said in capsys.readouterr().err
+
+
+def test_kto_wants_both_good_and_bad(
+    tmp_path: Path, base_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LORA_AGENT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("LORA_AGENT_DATA", raising=False)
+    folder = project(tmp_path / "p", str(base_dir), target, learning={"method": "kto"})
+    assert train(folder, "--dry-run") == 2
+    assert "there is no bad one" in capsys.readouterr().err
+
+
 FIT = {"rank": 4, "alpha": 8, "batch_rows": 4, "epochs": 3}
+
+
+@pytest.mark.parametrize(("method", "line"), [("kto", labelled), ("grpo", target)])
+def test_a_dry_run_tries_the_heaviest_rows_and_leaves_nothing(
+    tmp_path: Path,
+    base_dir: Path,
+    method: str,
+    line: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("LORA_AGENT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("LORA_AGENT_DATA", raising=False)
+    learning = {"method": method, **({"generations": 2} if method == "grpo" else {})}
+    data = {"train": "train.jsonl", "dev": "dev.jsonl"}
+    recipe = {"data": data, "fit": FIT, "learning": learning, "prompt": {"max_new_tokens": 8}}
+    folder = project(tmp_path / "p", str(base_dir), line, rows=24, **recipe)
+    rows = (folder / "train.jsonl").read_text().splitlines()
+    longest = {**json.loads(rows[0]), "prompt": "weather " * 90 + "joke 99"}  # at a place that a first batch would miss
+    (folder / "train.jsonl").write_text("\n".join([*rows[:15], json.dumps(longest), *rows[15:]]))
+    (folder / "dev.jsonl").write_text("\n".join(map(json.dumps, DEV)))
+    assert train(folder, "--dry-run") == 0
+    assert "(no forecast)" in capsys.readouterr().out
+    found = json.loads((folder / "run/probe.json").read_text())
+    assert found["heaviest_batch"]["rows"] == 4
+    assert found["heaviest_batch"]["tokens"] > 4 * 90 / 2
+    assert found["measured_peak_mib"] > 50
+    assert not (folder / "run/probe").exists()
+    assert not (folder / "run/metrics.jsonl").exists()
+
+
+DEV = [{"prompt": "city safe 98", "completion": HIGH, "label": True}, {"prompt": "a joke 97", "completion": LOW}]
 
 
 @pytest.mark.parametrize("kind", ["alora", pytest.param("lora", marks=pytest.mark.slow)])
@@ -169,8 +228,17 @@ def test_dpo_widens_its_margin_and_goes_on_after_a_kill(
     learning = {"method": "dpo", "learning_rate": 0.003}
     folder = project(tmp_path / "p", str(base_dir), pair, fit={**FIT, "kind": kind}, learning=learning)
     assert train(folder, "--until", "fit", "--json") == 0
-    out, _ = capsys.readouterr()
-    report = json.loads(out)["stages"]["fit"]
+    out, err = capsys.readouterr()
+    stages = json.loads(out)["stages"]
+    assert "no forecast of memory is made for dpo" in stages["plan"]["memory"]
+    assert "no forecast of memory is made for dpo" in err
+    probed = stages["probe"]
+    assert probed["forecast_mib"] is None
+    assert probed["measured_peak_mib"] > 50
+    assert probed["heaviest_batch"]["rows"] == 4
+    assert not (folder / "run/probe").exists()
+    report = stages["fit"]
+    assert probed["steps"] == report["steps"]
     assert report["last"]["rewards/margins"] > report["first"]["rewards/margins"] + 0.05
     assert report["last"]["loss"] < 0.69
     weights = load_file(folder / "run/weights/adapter_model.safetensors")

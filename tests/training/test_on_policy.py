@@ -68,6 +68,26 @@ def test_the_adapter_draws_near_to_the_prompted_base(
     assert all(torch.equal(straight[name], resumed[name]) for name in straight)
 
 
+@pytest.mark.slow
+def test_a_sweep_tries_the_rates_by_the_divergence(
+    tmp_path: Path, base_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The short runs minimise what the run itself does: their first loss is its first loss, not that of the targets."""
+    monkeypatch.setenv("LORA_AGENT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("LORA_AGENT_DATA", raising=False)
+    learning = {"method": "on_policy", "teacher": {"kind": "base", "examples": 2}, "temperature": 0.7}
+    sweep = {"learning_rate": [1e-3], "fraction": 0.3, "rows": 8}
+    recipe = {"fit": {**FIT, "learning_rate": 1e-3}, "learning": learning, "prompt": {"max_new_tokens": 16}}
+    folder = project(tmp_path / "p", str(base_dir), target, rows=40, sweep=sweep, **recipe)
+    assert train(folder, "--until", "fit") == 0
+    short = [
+        json.loads(line) for line in (folder / "run/sweep/learning_rate-0.001/metrics.jsonl").read_text().splitlines()
+    ]
+    probe = json.loads((folder / "run/probe.json").read_text())
+    assert short[0]["loss"] == pytest.approx(metrics(folder)[0]["loss"], rel=1e-3)
+    assert probe["loss_before"] != 0
+
+
 def test_a_teacher_with_another_vocabulary_is_refused(
     tmp_path: Path, base_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from transformers import LlamaConfig, LlamaForCausalLM
 
+from lora_agent.engine.local.device import native_missing
+from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.errors import ConfigError
 from training.data.origins import describe
 from training.data.rows import Row, read_rows
@@ -187,6 +191,24 @@ def test_the_gate_measures_what_else_matters(project: Path) -> None:
     assert "16-bit" in card
 
 
+@pytest.mark.skipif(native_missing(None) is not None, reason=str(native_missing(None)))
+def test_the_gate_measures_by_the_forward_pass_that_users_run(project: Path, base_dir: Path) -> None:
+    """A base whose layers the compiled pass can read in 4 bits; the package then also holds on transformers."""
+    wide = project / "wide"
+    shutil.copytree(base_dir, wide)
+    config = LlamaConfig.from_pretrained(base_dir, intermediate_size=128)
+    torch.manual_seed(0)
+    LlamaForCausalLM(config).save_pretrained(wide)
+    write_recipe(project, wide, fit={"learning_rate": 0.01, "epochs": 4}, **SMALL)
+    assert train(project) == 0
+    assert report(project, "validate")["engine"]["kernels"] == "native"
+    for kernels in ("auto", "unpacked"):
+        engine = LocalEngine.load(wide, adapters=[project / "run"], kernels=kernels, dtype=torch.float32)
+        engine.verify("ticket")
+        found = engine.call("ticket", {"messages": [{"role": "user", "content": "city safe tool weather 7"}]})
+        assert found.output == {"priority": "high"}
+
+
 def test_a_second_adapter_is_looked_at_beside_the_first(
     project: Path,
     base_dir: Path,
@@ -215,6 +237,7 @@ def test_a_failing_gate_names_rows(
     assert train(project) == 4
     said = capsys.readouterr().err
     assert "gain over the prompted base" in said
+    assert "it has learnt next to nothing" in said
     assert "n = " in said
     assert "train.jsonl:" in said
     assert "right is" in said

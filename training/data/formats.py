@@ -3,7 +3,7 @@
 | shape | recognised by | input | output |
 |---|---|---|---|
 | row | `input`, `output` | as given | as given |
-| conversation | `messages` | the turns before the last, `tools` and other keys | the last turn's JSON |
+| conversation | `messages` | the turns before the last, `tools`, other keys | the last turn's JSON or `tool_calls` |
 | prompt and completion | `prompt`, `completion` | one user turn, or the list of turns | the completion's JSON |
 | ShareGPT | `conversations` | `from`/`value` turns before the last | the last turn's JSON |
 | Alpaca | `instruction`, `output` | instruction and `input` as one user turn | the output's JSON |
@@ -91,8 +91,34 @@ def _preference(value: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
 
 
 def _last(answer: Any) -> Any:
-    """An answer, or the last turn of a list of turns."""
-    return answer[-1].get("content") if isinstance(answer, list) and answer and isinstance(answer[-1], dict) else answer
+    """An answer, or that of the last turn of a list of turns."""
+    return _said(answer[-1]) if isinstance(answer, list) and answer and isinstance(answer[-1], dict) else answer
+
+
+def _said(turn: dict[str, Any]) -> Any:
+    """What the assistant's turn says: its text, or its tool calls as the value {"calls": [...]}."""
+    calls = turn.get("tool_calls")
+    if isinstance(calls, list) and (calls or not turn.get("content")):
+        return {"calls": [_call(call) for call in calls]}
+    return turn.get("content")
+
+
+def _call(call: Any) -> dict[str, Any]:
+    """A call of the OpenAI API, where the arguments are JSON in a string, or one in which they are an object."""
+    inner = call.get("function", call) if isinstance(call, dict) else None
+    if not isinstance(inner, dict) or not isinstance(inner.get("name"), str):
+        raise LineProblem(f"a tool call has no function name: {call!r:.60}")
+    arguments = inner.get("arguments") or {}
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments)
+        except ValueError as error:
+            raise LineProblem(
+                f"the arguments of {inner['name']!r} are not JSON ({error}): {arguments[:60]!r}"
+            ) from error
+    if not isinstance(arguments, dict):
+        raise LineProblem(f"the arguments of {inner['name']!r} are no object: {arguments!r:.60}")
+    return {"name": inner["name"], "arguments": arguments}
 
 
 def _text(answer: Any) -> Any:
@@ -154,7 +180,7 @@ def _conversation(turns: Any, rest: dict[str, Any], target: Callable[[Any], Any]
     *asked, answer = messages
     if not isinstance(answer, dict) or answer.get("role") != "assistant":
         raise LineProblem("the last turn is not the assistant's")
-    return {"messages": asked, **rest}, target(answer.get("content"))
+    return {"messages": asked, **rest}, target(_said(answer))
 
 
 def _listed(value: Any, name: str) -> list[Any]:

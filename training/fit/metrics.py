@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..files import write_whole
 from .checkpoint import Progress
 from .memory import peak
 
@@ -40,7 +41,7 @@ def forget_after(folder: Path, step: int) -> None:
     path = folder / FILE
     if path.is_file():
         kept = [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
-        path.write_text("".join(line + "\n" for line in kept))
+        write_whole(path, "".join(line + "\n" for line in kept))
 
 
 def read(folder: Path) -> list[dict[str, Any]]:

@@ -131,8 +131,12 @@ class Teacher:
         return self._renderer.context(messages) + self._renderer.tokens(self._renderer.generation_prompt)
 
 
-def objective(run: Run, base: BaseModel, model: Any, encoded: Sequence[Encoded]) -> OnPolicy:
-    """Raises ConfigError for a teacher with another vocabulary, DataError if the rows are not those encoded."""
+def objective(run: Run, base: BaseModel, model: Any, encoded: Sequence[Encoded], fit: Fit) -> OnPolicy | None:
+    """None where the recipe learns otherwise. `fit`: the settings to train by, which a sweep changes.
+
+    Raises ConfigError for a teacher with another vocabulary, DataError if the rows are not those encoded."""
+    if run.recipe.learning.method != "on_policy":
+        return None
     rows = [row for row in read_rows(run.rows_file("train")) if row.desirable]
     if len(rows) != len(encoded):
         raise DataError(f"{len(rows)} rows but {len(encoded)} encoded ones", hint="Run again with --from data.")
@@ -150,4 +154,4 @@ def objective(run: Run, base: BaseModel, model: Any, encoded: Sequence[Encoded])
     else:
         teacher = Teacher(run, model, base.renderer, shown)
     by_tokens = dict(zip(encoded, rows, strict=True))
-    return OnPolicy(model, run.fit, run, base, by_tokens, teacher)
+    return OnPolicy(model, fit, run, base, by_tokens, teacher)

@@ -85,7 +85,7 @@ def fit_weights(run: Run, team: Team) -> dict[str, Any]:
     evaluate = None
     if fit.evaluate_every:
         evaluate = scorer(run, base, model, read_rows(run.rows_file("tune")), fit.evaluate_rows)
-    objective = on_policy.objective(run, base, model, rows) if run.recipe.learning.method == "on_policy" else None
+    objective = on_policy.objective(run, base, model, rows, fit)
     done = train(
         model,
         rows,

@@ -10,6 +10,7 @@ from lora_agent.registry import AdapterPackage, read_peft_config, sha256_file
 from lora_agent.structured import explain
 
 from ..compose.combine import rank_of, read_parts
+from ..learning.preferences import UNFORECAST
 from ..recipe import Compose
 from ..run import Run
 
@@ -28,6 +29,9 @@ def work(run: Run) -> dict[str, Any]:
         parts = read_parts(recipe, run.recipe_path.parent)
         title, how = _composed(recipe.compose, parts, how)
     print(f"{title} is {how}", file=sys.stderr)
+    by_trl = recipe.compose is None and recipe.learning.by_trl
+    if by_trl:
+        print(UNFORECAST.format(recipe.learning.method), file=sys.stderr)
     found = explain(run.schema("output"))
     return {
         "recipe": str(run.recipe_path),
@@ -40,6 +44,7 @@ def work(run: Run) -> dict[str, Any]:
             "served": recipe.served,
             "how": how,
         },
+        "memory": UNFORECAST.format(recipe.learning.method) if by_trl else "forecast before the probe's step",
         "output_schema": {
             "enforced": len(found.enforced),
             "checked_after": [list(note) for note in found.checked],

@@ -18,26 +18,34 @@ from ..fit.loop import plan
 from ..fit.memory import Forecast, available, forecast, heaviest, peak, reset_peak, resident
 from ..fit.step import Objective
 from ..fit.trainable import add_adapter, load_for
+from ..learning import on_policy, preferences
 from ..recipe import Fit, Recipe
 from ..run import Run
 
 
 def needed(run: Run) -> bool:
-    """Its step is the loop's own; TRL's trainers hold whole rows, and several of them, in one pass."""
-    return not run.recipe.learning.by_trl and run.recipe.compose is None
+    return run.recipe.compose is None
 
 
 def inputs(run: Run) -> Any:
-    return {"data": run.report("data")["inputs"], "fit": _largest(run.recipe).model_dump(mode="json")}
+    found = {"data": run.report("data")["inputs"], "fit": _largest(run.recipe).model_dump(mode="json")}
+    learning = run.recipe.learning
+    if learning.by_trl or learning.method == "on_policy":
+        found["learning"] = preferences.inputs(run)
+    return found
 
 
 def work(run: Run) -> dict[str, Any]:
-    """Raises MemoryForecastError, with the largest batch that would fit, before the step is tried."""
+    """Raises MemoryForecastError, with the largest batch that would fit, before the step is tried. A run through TRL's
+    trainers is measured, not forecast; of `on_policy` the forecast leaves out the teacher's pass."""
+    if run.recipe.learning.by_trl:
+        return preferences.probe(run)
     fit = _largest(run.recipe)
     rows = read_encoded(run.rows_file("tokens"))
     batches = plan(rows, fit)
-    model = add_adapter(load_for(run.recipe), run.recipe.model_copy(update={"fit": fit}), steps=len(batches))
-    objective = Objective(model, fit)
+    base = load_for(run.recipe)
+    model = add_adapter(base, run.recipe.model_copy(update={"fit": fit}), steps=len(batches))
+    objective = on_policy.objective(run, base, model, rows, fit) or Objective(model, fit)
     chosen = heaviest(batches)
     held, room = resident(), available()
     expected = forecast(model, chosen, fit, held)

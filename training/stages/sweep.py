@@ -18,9 +18,11 @@ from ..data.rows import Row, read_rows
 from ..encode import Encoded, read_encoded
 from ..evaluate.calibrate import wilson
 from ..evaluate.candidate import scorer
+from ..files import write_whole
 from ..fit import metrics
 from ..fit.loop import plan, train
 from ..fit.trainable import add_adapter, load_for
+from ..learning import on_policy
 from ..recipe import Fit, Sweep
 from ..run import Run
 
@@ -37,6 +39,7 @@ def inputs(run: Run) -> Any:
         "fit": run.recipe.fit.model_dump(mode="json"),
         "data": run.report("data")["inputs"],
         "metric": run.recipe.gate.metric,
+        "learning": run.recipe.learning.model_dump(mode="json"),
     }
 
 
@@ -76,7 +79,8 @@ def _try(run: Run, fit: Fit, axis: str, value: Any, rows: Sequence[Encoded], tun
     base = load_for(run.recipe)
     recipe = run.recipe.model_copy(update={"fit": short})
     model = add_adapter(base, recipe, run.start, steps=steps)
-    done = train(model, rows, short, folder, key=key)
+    objective = on_policy.objective(run, base, model, rows, short)
+    done = train(model, rows, short, folder, key=key, objective=objective)
     share = scorer(run, base, model, tune, sweep.rows)()
     n = min(sweep.rows, len(tune))
     low, high = wilson(round(share * n), n)
@@ -90,7 +94,7 @@ def _try(run: Run, fit: Fit, axis: str, value: Any, rows: Sequence[Encoded], tun
         "loss": _last_loss(folder),
         "seconds": round(done.seconds, 1),
     }
-    result.write_text(json.dumps({"key": key, **found}), encoding="utf-8")
+    write_whole(result, json.dumps({"key": key, **found}))
     (folder / "state.pt").unlink(missing_ok=True)
     return found
 

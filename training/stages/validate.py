@@ -9,6 +9,8 @@ from typing import Any
 import torch
 
 from lora_agent.engine.local.base import BaseModel, load_base
+from lora_agent.engine.local.checkpoint import ensure_checkpoint
+from lora_agent.engine.local.device import choose
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.errors import AdapterError, BaseModelError, FingerprintError
 from lora_agent.registry import AdapterPackage, Fingerprint, Registry, check_fingerprint, read_tensors
@@ -37,8 +39,7 @@ def inputs(run: Run) -> Any:
 
 
 def work(run: Run) -> dict[str, Any]:
-    # float32 copies of the quantized values: in batches several times faster than expanding them at every step
-    base = load_frozen(run.recipe.base)
+    base = _base(run)
     dev = read_rows(run.rows_file("dev"))
     gate = run.recipe.gate
     rows = pick(dev, gate.rows)
@@ -60,6 +61,7 @@ def work(run: Run) -> dict[str, Any]:
         "calibration": calibration(scored, rows, package),
         "previous": None,
         "fingerprint": None,
+        "engine": {"kernels": base.kernels, "dtype": base.dtype, "reason": base.kernels_reason},
     }
     found["report"]["adapter_without_grammar"] = summary(free)
     found["report"]["latency_ms"] = latency(candidate, package.name, rows)
@@ -72,6 +74,17 @@ def work(run: Run) -> dict[str, Any]:
     del engine, candidate
     found["report"]["on_16_bit_base"] = _on_16_bit(run, package, rows, shared, scored)
     return found
+
+
+def _base(run: Run) -> BaseModel:
+    """The compiled forward pass where users of this machine will run the adapter by it: the gate then measures what
+    ships. Elsewhere float32 copies of the quantized values, in batches several times faster than expanding them at
+    every step; so too for what is no adapter in a slot, which the compiled pass cannot run."""
+    if run.recipe.served == "hot-swapped":
+        path = ensure_checkpoint(run.recipe.base, "nf4").path
+        if choose(None, "auto", path).kernels == "native":
+            return load_base(run.recipe.base)
+    return load_frozen(run.recipe.base)
 
 
 def _proven(run: Run, base: BaseModel, dev: Sequence[Row]) -> tuple[LocalEngine, AdapterPackage, Fingerprint]:
