@@ -146,7 +146,7 @@ def matcher_of(grammar: str, vocabulary: Vocabulary) -> Any:
 
 @cache
 def _limits() -> LLParserLimits:
-    """Ten and four times llguidance's own for one step: about 0.15 s at worst, beside a forward pass, where a value of a
+    """Ten and four times llguidance's own for one step: 0.15 s at worst, beside a forward pass, where a value of a
     large schema would fail in the middle. Lexer states take 1 to 2 kB each."""
     from llguidance import LLParserLimits
 
