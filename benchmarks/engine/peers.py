@@ -119,5 +119,5 @@ def find(engine: LocalEngine, threads: int) -> tuple[dict[str, Any], dict[str, s
     try:
         found[LlamaCpp.name] = LlamaCpp(engine, threads)
     except ImportError:
-        missing[LlamaCpp.name] = 'not installed: pip install llama-cpp-python (it is compiled, some minutes)'
+        missing[LlamaCpp.name] = "not installed: pip install llama-cpp-python (it is compiled, some minutes)"
     return found, missing
