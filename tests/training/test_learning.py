@@ -309,9 +309,9 @@ def test_grpo_climbs_its_reward(
     capsys.readouterr()
     (tmp_path / "second").mkdir()
     (tmp_path / "second/score.py").write_text("def score(given, output):\n    return output['priority'] == 'low'\n")
-    learning = {"method": "grpo", "learning_rate": 0.001, "generations": 4, "temperature": 0.1}
+    learning = {"method": "grpo", "learning_rate": 0.004, "generations": 4, "temperature": 0.1}
     learning["program"] = "score.py:score"
-    fit = {**FIT, "kind": kind, "start": "../first/run/ticket", "batch_rows": 4, "epochs": 5}
+    fit = {**FIT, "kind": kind, "start": "../first/run/ticket", "batch_rows": 4, "epochs": 3}
     prompt = {"max_new_tokens": 24}
 
     def always_low(urgent: bool, text: str) -> dict[str, Any]:
@@ -325,8 +325,8 @@ def test_grpo_climbs_its_reward(
     def mean(part: list[dict[str, Any]], name: str) -> float:
         return sum(float(line[name]) for line in part) / len(part)
 
-    assert mean(late, "reward") > mean(early, "reward") + 0.1
-    assert mean(late, "rewards/execution/mean") > mean(early, "rewards/execution/mean") + 0.1
+    assert mean(late, "reward") > mean(early, "reward") + 0.3
+    assert mean(late, "rewards/execution/mean") > mean(early, "rewards/execution/mean") + 0.2
     assert any(line["grad_norm"] > 0 for line in lines)
 
 
