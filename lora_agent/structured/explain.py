@@ -116,7 +116,15 @@ def _keywords(document: Document) -> list[tuple[tuple[str, ...], str, Any]]:
 def _meant(keyword: str) -> str | None:
     if not keyword[:1].isalpha() or keyword.startswith("x-"):
         return None  # the ways in which people mark a keyword of their own
-    close = difflib.get_close_matches(keyword.lower(), _SPELLING, n=1, cutoff=0.86)
+    word = keyword.lower()
+    for known in _SPELLING:
+        if len(known) == len(word) and sorted(known) == sorted(word) and _differences(known, word) == 2:
+            return _SPELLING[known]  # two letters in the wrong order: "itmes"
+    close = difflib.get_close_matches(word, _SPELLING, n=1, cutoff=0.86 if len(word) < 7 else 0.84)
     if close and abs(len(close[0]) - len(keyword)) > 1:
         return None  # "multiple" is a word of its own, not a slip of "multipleOf"
     return _SPELLING[close[0]] if close else None
+
+
+def _differences(one: str, other: str) -> int:
+    return sum(a != b for a, b in zip(one, other, strict=True))

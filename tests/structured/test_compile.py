@@ -302,3 +302,23 @@ def test_explain_names_every_keyword() -> None:
 def test_validate_does_not_depend_on_the_grammar(case: tuple[Any, str, str]) -> None:
     if case[2] == "pattern":
         assert not validate('{"a":"b"}', case[0]).valid
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("propertys", "properties"),
+        ("itmes", "items"),
+        ("tpye", "type"),
+        ("minimun", "minimum"),
+        ("requird", "required"),
+    ],
+)
+def test_slips_of_the_pen_are_named(written: str, meant: str) -> None:
+    (note,) = explain({"type": "object", written: {}}).refused
+    assert (note.keyword, note.reason) == (written, f"unknown keyword; did you mean '{meant}'?")
+
+
+@pytest.mark.parametrize("word", ["owner", "property", "multiple", "x-itmes", "unit"])
+def test_words_of_ones_own_are_no_slips(word: str) -> None:
+    assert explain({"type": "object", word: {}}).ok
