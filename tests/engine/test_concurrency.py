@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.engine.local.native.passes import PIECE_TOKENS
+from lora_agent.types import Usage
 
 from .conftest import KINDS
 
@@ -88,3 +90,43 @@ def test_a_failed_pass_is_raised_where_it_belongs_and_the_engine_goes_on(
         engine.call(*CALLS[0])
     monkeypatch.setattr(engine.runner.model, "forward", real)  # type: ignore[attr-defined]
     assert engine.call(*CALLS[0]).output == expected
+
+
+def test_what_requests_share_is_read_once_though_they_come_together(make_engine: Callable[..., LocalEngine]) -> None:
+    engine = make_engine()
+    long = "The weather of every city is told by the station. " * 6
+    talks = [
+        [{"role": "system", "content": long}, {"role": "user", "content": f"Is it warm in {n}?"}] for n in range(6)
+    ]
+    start = threading.Barrier(len(talks))
+
+    def read(talk: list[dict[str, str]]) -> Usage:
+        session = engine.session(talk)
+        start.wait()
+        return session.prefill()
+
+    with ThreadPoolExecutor(len(talks)) as pool:
+        used = list(pool.map(read, talks))
+    contexts = [use.read + use.reused for use in used]
+    own = max(contexts) - min(use.reused for use in used if use.reused)
+    assert sorted(use.reused > 0 for use in used) == [False] + [True] * (len(talks) - 1)
+    assert sum(use.read for use in used) <= max(contexts) + own * (len(talks) - 1)
+    assert own < max(contexts) / 2
+
+
+def test_who_waits_goes_on_when_the_reader_fails(make_engine: Callable[..., LocalEngine]) -> None:
+    engine = make_engine()
+    ids = tuple(range(5, 105))
+    inside = threading.Event()
+
+    def fail() -> None:
+        with engine.prefixes.reading(None, ids):
+            inside.set()
+            time.sleep(0.2)
+            raise ValueError("the reader fails")
+
+    with ThreadPoolExecutor(2) as pool:
+        failing = pool.submit(fail)
+        inside.wait(10)
+        with engine.prefixes.reading(None, ids), pytest.raises(ValueError, match="the reader fails"):
+            failing.result(10)

@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
+
+WORTH_WAITING = 32
+"""Tokens: reading so many oneself, beside the one who reads them already, takes longer than waiting."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,8 @@ class PrefixCache:
         self.max_tokens = max_tokens
         self._entries: OrderedDict[tuple[str | None, tuple[int, ...]], Entry] = OrderedDict()
         self._tokens = 0
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
+        self._being_read: list[tuple[str | None, tuple[int, ...]]] = []
 
     @property
     def tokens(self) -> int:
@@ -38,17 +44,43 @@ class PrefixCache:
 
     def longest(self, owner: str | None, ids: tuple[int, ...]) -> tuple[Entry, int] | None:
         """The entry that shares the longest beginning with `ids`, and that length; None when nothing is shared."""
-        best: tuple[Entry, int] | None = None
         with self._lock:
-            for (who, _), entry in self._entries.items():
-                if who != owner:
-                    continue
-                length = common_length(entry.ids, ids)
-                if length and (best is None or length > best[1]):
-                    best = (entry, length)
+            best = self._longest(owner, ids)
             if best is not None:
                 self._entries.move_to_end((owner, best[0].ids))
         return best
+
+    def _longest(self, owner: str | None, ids: tuple[int, ...]) -> tuple[Entry, int] | None:
+        best: tuple[Entry, int] | None = None
+        for (who, _), entry in self._entries.items():
+            if who != owner:
+                continue
+            length = common_length(entry.ids, ids)
+            if length and (best is None or length > best[1]):
+                best = (entry, length)
+        return best
+
+    @contextmanager
+    def reading(self, owner: str | None, ids: tuple[int, ...]) -> Iterator[None]:
+        """Around reading `ids` and storing them. Where another thread is reading a beginning of them that is not here
+        yet, wait for it: requests that come together read what they share once."""
+        mine = (owner, ids)
+        with self._lock:
+            self._lock.wait_for(lambda: not self._worth_waiting(owner, ids))
+            self._being_read.append(mine)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._being_read.remove(mine)
+                self._lock.notify_all()
+
+    def _worth_waiting(self, owner: str | None, ids: tuple[int, ...]) -> bool:
+        shared = max((common_length(other, ids) for who, other in self._being_read if who == owner), default=0)
+        if shared < WORTH_WAITING:
+            return False
+        found = self._longest(owner, ids)
+        return shared - (found[1] if found is not None else 0) >= WORTH_WAITING
 
     def store(self, owner: str | None, ids: tuple[int, ...], state: Any, features: Tensor | None) -> None:
         """Keep `state`, the runner's snapshot of a cache that holds exactly `ids`."""

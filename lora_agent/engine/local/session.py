@@ -68,7 +68,8 @@ class LocalSession:
         ids = tuple(self._ids)
         if self._read == ids:
             return Usage(reused=len(ids))
-        return self._prefill(ids)
+        with self._engine.prefixes.reading(None, ids):
+            return self._prefill(ids)
 
     def _prefill(self, ids: tuple[int, ...]) -> Usage:
         runner = self._engine.runner
@@ -341,12 +342,13 @@ class LocalSession:
         """A plain LoRA reads everything itself, so it has a cache of its own, shared with its earlier calls."""
         engine = self._engine
         ids = tuple(self._ids) + tuple(passages)
-        found = engine.prefixes.longest(package.digest, ids)
-        keep = min(found[1], len(ids) - 1) if found is not None else 0
         runner = engine.runner
-        cache = runner.restore(found[0].state, keep) if found is not None and keep else runner.new_cache()
-        runner.read(ids[keep:], cache, slot)
-        engine.prefixes.store(package.digest, ids, runner.snapshot(cache), None)
+        with engine.prefixes.reading(package.digest, ids):
+            found = engine.prefixes.longest(package.digest, ids)
+            keep = min(found[1], len(ids) - 1) if found is not None else 0
+            cache = runner.restore(found[0].state, keep) if found is not None and keep else runner.new_cache()
+            runner.read(ids[keep:], cache, slot)
+            engine.prefixes.store(package.digest, ids, runner.snapshot(cache), None)
         usage = Usage(read=len(ids) - keep, reused=keep)
         return usage + self._run_suffix(ids, tail, slot, cache, row, repair)
 
