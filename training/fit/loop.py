@@ -76,6 +76,7 @@ def train(
         started = time.monotonic()
         line = _step(wrapped, objective, optimizer, batches[step], fit, step, len(batches), team)
         progress.step, progress.rows = step + 1, progress.rows + len(batches[step])
+        progress.tokens += line["target_tokens"]
         progress.seconds += time.monotonic() - started
         if team.rank == 0:
             metrics.log(folder, progress, total, line)
@@ -113,7 +114,7 @@ def _step(
     objective.after_step(step + 1)
     optimizer.zero_grad(set_to_none=True)
     value = team.total(objective.loss * weight)
-    tokens = sum(len(row.target) for row in batch)
+    tokens = round(team.total(float(objective.tokens if weight else 0)) * team.size)
     found = {"loss": round(value, 4), "grad_norm": round(norm.item(), 3)}
     return {**found, "learning_rate": rate, "target_tokens": tokens}
 

@@ -17,15 +17,16 @@ _SPEAK_EVERY = 10
 
 def log(folder: Path, progress: Progress, of_rows: int, line: dict[str, Any]) -> None:
     """`line`: loss, gradient norm, rate and tokens of the step just done."""
-    per_second = progress.rows / progress.seconds
-    whole = {"step": progress.step, "rows": progress.rows, **line, "rows_per_s": round(per_second, 2)}
-    whole["peak_mib"] = round(peak() / 2**20)
+    per_second, tokens = progress.rows / progress.seconds, progress.tokens / progress.seconds
+    whole = {"step": progress.step, "rows": progress.rows, **line}
+    whole |= {"rows_per_s": round(per_second, 2), "tokens_per_s": round(tokens, 1), "peak_mib": round(peak() / 2**20)}
     append(folder, whole)
     if progress.step % _SPEAK_EVERY == 0 or progress.rows == of_rows:
         left = (of_rows - progress.rows) / per_second
         print(
             f"{progress.rows}/{of_rows} rows, loss {line['loss']:.3f}, rate {line['learning_rate']:.1e}, "
-            f"{per_second:.2f} rows/s, {left / 60:.1f} min left, peak {whole['peak_mib']} MiB",
+            f"{per_second:.2f} rows/s, {tokens:.0f} trained tokens/s, {left / 60:.1f} min left, "
+            f"peak {whole['peak_mib']} MiB",
             file=sys.stderr,
             flush=True,
         )
