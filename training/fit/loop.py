@@ -22,6 +22,7 @@ from .checkpoint import Progress
 from .optimizer import make_optimizer
 from .step import Objective, trained
 from .team import Team
+from .tracking import Trackers
 
 SAVE_EVERY = 20
 """Steps between checkpoints: half a minute to a few minutes of work. LORA_AGENT_SAVE_EVERY says otherwise."""
@@ -52,13 +53,14 @@ def train(
     evaluate: Callable[[], float] | None = None,
     team: Team | None = None,
     objective: Objective | None = None,
+    trackers: Trackers | None = None,
 ) -> Progress:
     """Train in place; writes `folder/metrics.jsonl`. Resumes from `folder/state.pt` if that was written under the same
     `key` (what the run depends on), else starts anew. `on_step` is called after each step and may raise to stop.
     `evaluate` gives the score that `fit.evaluate_every` asks for; with it the best weights are left at the end.
-    `objective`: what is minimised, if not the rows' own loss."""
+    `objective`: what is minimised, if not the rows' own loss. `trackers` are told each line of the metrics."""
     folder.mkdir(parents=True, exist_ok=True)
-    team = team or Team()
+    team, trackers = team or Team(), trackers or Trackers()
     batches = plan(rows, fit)
     objective = objective or Objective(model, fit)
     optimizer = make_optimizer(model, fit)
@@ -79,10 +81,10 @@ def train(
         progress.tokens += line["target_tokens"]
         progress.seconds += time.monotonic() - started
         if team.rank == 0:
-            metrics.log(folder, progress, total, line)
+            metrics.log(folder, progress, total, line, trackers)
         last = progress.step == len(batches)
         if evaluate is not None and fit.evaluate_every and (progress.step % fit.evaluate_every == 0 or last):
-            best = _evaluate(evaluate, objective, progress, best, fit, folder, team)
+            best = _evaluate(evaluate, objective, progress, best, fit, folder, team, trackers)
         if team.rank == 0 and (progress.step % save_every == 0 or last or progress.stopped):
             checkpoint.save(state, key, objective, optimizer, progress, best)
         if on_step is not None:
@@ -127,6 +129,7 @@ def _evaluate(
     fit: Fit,
     folder: Path,
     team: Team,
+    trackers: Trackers,
 ) -> list[Any] | None:
     """Score the weights as they are; returns the best ones so far. Rank 0 does the work."""
     objective.rest()
@@ -134,7 +137,7 @@ def _evaluate(
     objective.prepare()
     progress.scores.append((progress.step, score))
     if team.rank == 0:
-        metrics.append(folder, {"step": progress.step, "validation": score})
+        metrics.append(folder, {"step": progress.step, "validation": score}, trackers)
     when = progress.best[0] if progress.best is not None else progress.step
     since = sum(step > when for step, _ in progress.scores)
     progress.stopped = fit.patience is not None and since >= fit.patience

@@ -10,17 +10,18 @@ from typing import Any
 from ..files import write_whole
 from .checkpoint import Progress
 from .memory import peak
+from .tracking import Trackers
 
 FILE = "metrics.jsonl"
 _SPEAK_EVERY = 10
 
 
-def log(folder: Path, progress: Progress, of_rows: int, line: dict[str, Any]) -> None:
+def log(folder: Path, progress: Progress, of_rows: int, line: dict[str, Any], trackers: Trackers) -> None:
     """`line`: loss, gradient norm, rate and tokens of the step just done."""
     per_second, tokens = progress.rows / progress.seconds, progress.tokens / progress.seconds
     whole = {"step": progress.step, "rows": progress.rows, **line}
     whole |= {"rows_per_s": round(per_second, 2), "tokens_per_s": round(tokens, 1), "peak_mib": round(peak() / 2**20)}
-    append(folder, whole)
+    append(folder, whole, trackers)
     if progress.step % _SPEAK_EVERY == 0 or progress.rows == of_rows:
         left = (of_rows - progress.rows) / per_second
         print(
@@ -32,9 +33,10 @@ def log(folder: Path, progress: Progress, of_rows: int, line: dict[str, Any]) ->
         )
 
 
-def append(folder: Path, line: dict[str, Any]) -> None:
+def append(folder: Path, line: dict[str, Any], trackers: Trackers) -> None:
     with (folder / FILE).open("a") as file:
         file.write(json.dumps(line) + "\n")
+    trackers.log(line)
 
 
 def forget_after(folder: Path, step: int) -> None:
