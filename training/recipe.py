@@ -144,6 +144,9 @@ class Fit(_Strict):
     """Development rows that the gate does not look at, else rows held out of the training set."""
     patience: int | None = Field(None, ge=1)
     """Stop after so many evaluations without a better one. Needs `evaluate_every`."""
+    report_to: tuple[str, ...] = Field((), exclude=True)
+    """Trackers of `accelerate.tracking` that are told what metrics.jsonl is told. None by default: nothing leaves the
+    machine unasked. Left out of every dump, so that no stage's digest depends on it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -197,10 +200,10 @@ class Sweep(_Strict):
 
 _NOT_SWEPT = frozenset(
     "kind dora learning_rate start epochs max_rows max_tokens max_steps seed"
-    " evaluate_every evaluate_rows patience".split()
+    " evaluate_every evaluate_rows patience report_to".split()
 )
 """The rate has its own key; kind and dora decide how the result is served, which the plan has promised; the others
-change the rows or the length of a run, so that runs would not compare."""
+change the rows or the length of a run, so that runs would not compare, or nothing at all."""
 
 
 class Budget(_Strict):

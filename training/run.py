@@ -8,6 +8,7 @@ The folder of a run:
     state.pt       the last checkpoint, while a fit is under way
     metrics.jsonl  one line per step            fit.html, sweep.html   the same as plots
     sweep/         one folder per setting tried
+    tracking/      what trackers of `fit.report_to` write here, such as tensorboard's events
     weights/       PEFT files                   .draft/        the package before its gate
     variants/      one such folder per further variant of the adapter
     NAME/          the finished package
@@ -27,6 +28,7 @@ from lora_agent.render import ChatRenderer
 
 from .data.intake import local_file
 from .files import write_whole
+from .fit.tracking import check
 from .recipe import Fit, Recipe, Sweep, read_recipe
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class Run:
         """Read the recipe and make the folder; `sweep` adds the default sweep to a recipe that has none. Raises
         ConfigError; CacheError if the folder cannot be written."""
         recipe = read_recipe(recipe_path)
+        check(recipe.fit.report_to)
         if processes > 1 and (recipe.learning.by_trl or recipe.learning.method == "on_policy"):
             hint = "Leave --processes out."
             raise ConfigError(f"{recipe.learning.method} is not built for several processes here", hint=hint)

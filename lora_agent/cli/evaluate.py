@@ -41,15 +41,15 @@ def evaluate(
     from lora_agent.training.evaluate.run import compare, run_system, summary
     from lora_agent.training.selection import pick
 
-    found = [(number, row) for number, row in read_lines(data)]
+    engine: Any = open_engine(base, quantization, device, adapter_path)
+    package = engine.package(adapter)
+    found = list(read_lines(data, tool_calls=package.spec.output == "tool_calls"))
     wrong = [(number, row) for number, row in found if not isinstance(row, Row)]
     for number, problem in wrong:
         print(f"{data}:{number}: {problem}", file=sys.stderr)
     good = [row for _, row in found if isinstance(row, Row)]
     if not good:
         raise ConfigError(f"{str(data)!r} has no usable line", hint="docs/training.md says what a line looks like.")
-    engine: Any = open_engine(base, quantization, device, adapter_path)
-    package = engine.package(adapter)
     name = metric or str((package.manifest.gate.report or {}).get("metric", "exact"))
     if name not in METRICS:
         raise ConfigError(f"there is no metric {name!r}", hint=f"Use one of {', '.join(METRICS)}.")

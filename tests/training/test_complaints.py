@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from training.data.formats import LineProblem, read_lines
+from training.data.formats import NO_CALL, LineProblem, read_lines
 from training.data.rows import Row, read_rows
 from training.encode import read_encoded
 
@@ -99,6 +99,38 @@ def test_calls_are_read_in_every_shape(tmp_path: Path) -> None:
     assert all(isinstance(row, Row) for row in found)
     assert [row.output for row in found] == [{"calls": [{"name": "set_timer", "arguments": {"minutes": 3}}]}] * 3
     assert found[2].rejected == '{"calls":[{"name":"set_light","arguments":{"room":"hall"}}]}'
+
+
+def answering(text: str, answer: str) -> dict[str, Any]:
+    turns = [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]
+    return {"messages": turns, "tools": [LIGHT, TIMER]}
+
+
+def test_an_answer_in_plain_text_calls_nothing(tmp_path: Path) -> None:
+    answers = ["I have no tool for that.", "42", '{"calls": []}', '[{"name": ', " ", "{well}"]
+    shapes = [answering("x", answer) for answer in answers]
+    shapes.append({"input": {"messages": []}, "chosen": "No.", "rejected": "[]"})
+    (tmp_path / "f.jsonl").write_text("\n".join(map(json.dumps, shapes)))
+    found = [row for _, row in read_lines(tmp_path / "f.jsonl", tool_calls=True)]
+    assert [isinstance(row, Row) for row in found] == [True, True, True, False, False, False, True]
+    assert [row.output is NO_CALL for row in found if isinstance(row, Row)] == [True, True, False, True]
+    assert all("not JSON" in str(row) for row in found if isinstance(row, LineProblem))
+    (_, plain), *_ = read_lines(tmp_path / "f.jsonl")
+    assert isinstance(plain, LineProblem)  # where JSON is asked for, text is none
+
+
+def test_rows_that_call_nothing_are_trained_on_and_counted(project: Path, base_dir: Path) -> None:
+    lines = [calling(f"Wake me in {n}", ("set_timer", {"minutes": n})) for n in range(1, 13)]
+    lines += [answering(f"Tell me joke {n}", f"Joke {n}: two bits meet.") for n in range(5)]
+    lines += [answering("Broken", '[{"name": "set_light"')]
+    (project / "train.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    write_recipe(project, base_dir, output="tool_calls")
+    assert train(project, "--until", "data") == 0
+    assert data(project)["plain_text_as_no_call"] == 5
+    assert list(data(project)["dropped"].values()) == [1]
+    rows = [row for name in ("train", "dev") for row in read_rows(project / f"run/rows/{name}.jsonl.gz")]
+    made = {row.input["messages"][0]["content"]: row.output["calls"] for row in rows}
+    assert [made[f"Tell me joke {n}"] for n in range(5)] == [[]] * 5
 
 
 def test_a_long_row_is_dropped_and_named_never_cut(project: Path, base_dir: Path) -> None:

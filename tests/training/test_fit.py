@@ -14,7 +14,7 @@ from lora_agent.registry import read_peft_config
 from training.encode import Encoded
 from training.fit.batches import IGNORE, epoch, make_batch
 from training.fit.forward import loss, use_packed_attention
-from training.fit.loop import train
+from training.fit.loop import epochs, train
 from training.fit.saving import save_adapter
 from training.fit.trainable import add_adapter, load_frozen
 from training.recipe import Fit, Recipe
@@ -141,7 +141,8 @@ def test_resumed_equals_straight(base_dir: Path, tmp_path: Path, monkeypatch: py
             with pytest.raises(KeyboardInterrupt):
                 train(model, made, settings, folder, save_every=2, on_step=_stop_at(stop_after))
             model = add_adapter(load_frozen(str(base_dir)), recipe())
-        train(model, made, settings, folder, save_every=2)
+        done = train(model, made, settings, folder, save_every=2)
+        assert done.tokens == epochs(len(made), settings) * sum(len(row.target) for row in made)
         return [p.detach() for p in model.parameters() if p.requires_grad]
 
     straight = run(tmp_path / "straight", None)

@@ -109,6 +109,19 @@ def test_a_teacher_with_another_vocabulary_is_refused(
     assert "another vocabulary" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("method", ["on_policy", "sft"])
+def test_the_plan_says_what_the_forecast_leaves_out(
+    method: str, tmp_path: Path, base_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LORA_AGENT_HOME", str(tmp_path / "home"))
+    learning = {"method": method, **({"teacher": {"kind": "base"}} if method == "on_policy" else {})}
+    folder = project(tmp_path / "p", str(base_dir), target, learning=learning)
+    assert train(folder, "--until", "plan") == 0
+    said = "leaves out the teacher's pass"
+    plan = json.loads((folder / "run/plan.json").read_text())
+    assert (said in plan["memory"], said in capsys.readouterr().err) == (method == "on_policy",) * 2
+
+
 def test_an_endpoint_gives_no_probabilities(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     teacher = {"kind": "endpoint", "url": "http://127.0.0.1:9/v1", "model": "m"}
     folder = project(tmp_path, "absent", target, learning={"method": "on_policy", "teacher": teacher})

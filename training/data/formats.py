@@ -9,6 +9,8 @@
 | Alpaca | `instruction`, `output` | instruction and `input` as one user turn | the output's JSON |
 | preference | `chosen`, `rejected` beside `prompt`, `messages` or `input` | as above | the chosen answer's JSON |
 | labelled | `completion`, `label` | as above | the completion's JSON; with `label: false` it is one to avoid |
+
+Where tool calls are asked for, an answer in plain text is one that calls nothing.
 """
 
 from __future__ import annotations
@@ -35,10 +37,17 @@ class LineProblem(ValueError):
 UNANSWERED: Any = {}
 """The output of a row that only asks, by identity."""
 
+NO_CALL: Any = {"calls": []}
+"""The output of a row that answers in plain text where tool calls are asked for, by identity."""
 
-def read_lines(path: Path, *, unanswered: bool = False) -> Iterator[tuple[int, Row | LineProblem]]:
+
+def read_lines(
+    path: Path, *, unanswered: bool = False, tool_calls: bool = False
+) -> Iterator[tuple[int, Row | LineProblem]]:
     """(line number from 1, row or what is wrong with it); blank lines are passed over. With `unanswered` a line may
-    lack its target: its row's output is then UNANSWERED. Raises ConfigError for a file that cannot be read at all."""
+    lack its target: its row's output is then UNANSWERED. With `tool_calls` a target in plain text is NO_CALL. Raises
+    ConfigError for a file that cannot be read at all."""
+    target = _calls if tool_calls else _json
     if not path.is_file():
         raise ConfigError(
             f"no data file {str(path)!r}", hint="Check `data` in the recipe and --data, or build the data set first."
@@ -47,14 +56,14 @@ def read_lines(path: Path, *, unanswered: bool = False) -> Iterator[tuple[int, R
         with open_text(path) as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
-                    yield number, _line(line, f"{path.name}:{number}", unanswered)
+                    yield number, _line(line, f"{path.name}:{number}", unanswered, target)
     except (OSError, UnicodeDecodeError, EOFError) as error:
         raise ConfigError(
             f"cannot read {str(path)!r}: {error}", hint="Give JSON Lines in UTF-8, or .gz of it."
         ) from error
 
 
-def _line(line: str, where: str, unanswered: bool) -> Row | LineProblem:
+def _line(line: str, where: str, unanswered: bool, target: Callable[[Any], Any]) -> Row | LineProblem:
     try:
         value = json.loads(line)
     except ValueError as error:
@@ -62,10 +71,10 @@ def _line(line: str, where: str, unanswered: bool) -> Row | LineProblem:
     if not isinstance(value, dict):
         return LineProblem(f"a {type(value).__name__}, not an object")
     try:
-        value, rejected = _preference(value)
+        value, rejected = _preference(value, target)
         asked = _asked(value) if unanswered and rejected is None else None
         undesirable = value.get("label") is False
-        inputs, output = (asked, UNANSWERED) if asked is not None else _read(value, _text if undesirable else _json)
+        inputs, output = (asked, UNANSWERED) if asked is not None else _read(value, _text if undesirable else target)
     except LineProblem as problem:
         return problem
     group, source = str(value.get("group", where)), str(value.get("source", "file"))
@@ -74,7 +83,7 @@ def _line(line: str, where: str, unanswered: bool) -> Row | LineProblem:
     return Row(inputs, output, source, group, rejected=rejected)
 
 
-def _preference(value: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+def _preference(value: dict[str, Any], target: Callable[[Any], Any]) -> tuple[dict[str, Any], str | None]:
     """The line as one with the chosen answer only, and the rejected one."""
     if "rejected" not in value:
         return value, None
@@ -86,7 +95,7 @@ def _preference(value: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
         turns = _listed(rest.pop("messages"), "messages")
         return {**rest, "prompt": turns, "completion": chosen}, _text(_last(value["rejected"]))
     if isinstance(rest.get("input"), dict):
-        return {**rest, "output": _json(chosen)}, _text(_last(value["rejected"]))
+        return {**rest, "output": target(chosen)}, _text(_last(value["rejected"]))
     return {**rest, "completion": chosen}, _text(_last(value["rejected"]))
 
 
@@ -210,3 +219,9 @@ def _json(text: Any) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise LineProblem(f"the answer is not JSON ({error}): {text[:60]!r}") from error
+
+
+def _calls(text: Any) -> Any:
+    """A target where tool calls are asked for: plain text, which calls nothing, or JSON as above."""
+    plain = isinstance(text, str) and text.strip() and not text.lstrip().startswith(("[", "{"))
+    return NO_CALL if plain else _json(text)

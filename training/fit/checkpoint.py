@@ -19,6 +19,8 @@ FILE = "state.pt"
 class Progress:
     step: int = 0
     rows: int = 0
+    tokens: int = 0
+    """Trained ones."""
     seconds: float = 0.0
     scores: list[tuple[int, float]] = field(default_factory=list)
     """(step, share of right answers) of every evaluation so far."""

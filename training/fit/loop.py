@@ -22,6 +22,7 @@ from .checkpoint import Progress
 from .optimizer import make_optimizer
 from .step import Objective, trained
 from .team import Team
+from .tracking import Trackers
 
 SAVE_EVERY = 20
 """Steps between checkpoints: half a minute to a few minutes of work. LORA_AGENT_SAVE_EVERY says otherwise."""
@@ -52,13 +53,14 @@ def train(
     evaluate: Callable[[], float] | None = None,
     team: Team | None = None,
     objective: Objective | None = None,
+    trackers: Trackers | None = None,
 ) -> Progress:
     """Train in place; writes `folder/metrics.jsonl`. Resumes from `folder/state.pt` if that was written under the same
     `key` (what the run depends on), else starts anew. `on_step` is called after each step and may raise to stop.
     `evaluate` gives the score that `fit.evaluate_every` asks for; with it the best weights are left at the end.
-    `objective`: what is minimised, if not the rows' own loss."""
+    `objective`: what is minimised, if not the rows' own loss. `trackers` are told each line of the metrics."""
     folder.mkdir(parents=True, exist_ok=True)
-    team = team or Team()
+    team, trackers = team or Team(), trackers or Trackers()
     batches = plan(rows, fit)
     objective = objective or Objective(model, fit)
     optimizer = make_optimizer(model, fit)
@@ -76,12 +78,13 @@ def train(
         started = time.monotonic()
         line = _step(wrapped, objective, optimizer, batches[step], fit, step, len(batches), team)
         progress.step, progress.rows = step + 1, progress.rows + len(batches[step])
+        progress.tokens += line["target_tokens"]
         progress.seconds += time.monotonic() - started
         if team.rank == 0:
-            metrics.log(folder, progress, total, line)
+            metrics.log(folder, progress, total, line, trackers)
         last = progress.step == len(batches)
         if evaluate is not None and fit.evaluate_every and (progress.step % fit.evaluate_every == 0 or last):
-            best = _evaluate(evaluate, objective, progress, best, fit, folder, team)
+            best = _evaluate(evaluate, objective, progress, best, fit, folder, team, trackers)
         if team.rank == 0 and (progress.step % save_every == 0 or last or progress.stopped):
             checkpoint.save(state, key, objective, optimizer, progress, best)
         if on_step is not None:
@@ -113,7 +116,7 @@ def _step(
     objective.after_step(step + 1)
     optimizer.zero_grad(set_to_none=True)
     value = team.total(objective.loss * weight)
-    tokens = sum(len(row.target) for row in batch)
+    tokens = round(team.total(float(objective.tokens if weight else 0)) * team.size)
     found = {"loss": round(value, 4), "grad_norm": round(norm.item(), 3)}
     return {**found, "learning_rate": rate, "target_tokens": tokens}
 
@@ -126,6 +129,7 @@ def _evaluate(
     fit: Fit,
     folder: Path,
     team: Team,
+    trackers: Trackers,
 ) -> list[Any] | None:
     """Score the weights as they are; returns the best ones so far. Rank 0 does the work."""
     objective.rest()
@@ -133,7 +137,7 @@ def _evaluate(
     objective.prepare()
     progress.scores.append((progress.step, score))
     if team.rank == 0:
-        metrics.append(folder, {"step": progress.step, "validation": score})
+        metrics.append(folder, {"step": progress.step, "validation": score}, trackers)
     when = progress.best[0] if progress.best is not None else progress.step
     since = sum(step > when for step, _ in progress.scores)
     progress.stopped = fit.patience is not None and since >= fit.patience

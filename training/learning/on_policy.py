@@ -33,6 +33,12 @@ from ..recipe import Fit
 from ..run import Run
 from ..teachers.questions import prompt, schema_for
 
+WITHOUT_TEACHER = (
+    "the forecast of memory, made before the probe's step, leaves out the teacher's pass over its longer prompt and "
+    "what the adapter draws; the probe's step has both, and measures them"
+)
+"""What plan says."""
+
 
 def divergence(student: Tensor, teacher: Tensor, beta: float) -> Tensor:
     """Mean over the T places of the generalised Jensen-Shannon divergence of logits (T, V): forward KL at 0, reverse KL

@@ -69,7 +69,7 @@ def probe(run: Run) -> dict[str, Any]:
     ready = _ready(run)
     found = ready.examples
     chosen = _heaviest(found, max(4, recipe.fit.batch_rows), method)
-    once = {"max_steps": 1, "epochs": 1, "batch_rows": len(chosen)}
+    once = {"max_steps": 1, "epochs": 1, "batch_rows": len(chosen), "report_to": ()}
     folder = run.folder / "probe"
     room = available()
     reset_peak()

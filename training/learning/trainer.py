@@ -15,7 +15,9 @@ import torch
 from transformers import PrinterCallback, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
+from ..fit import metrics
 from ..fit.loop import epochs
+from ..fit.tracking import Trackers, tracked
 from ..recipe import Recipe
 
 SAVE_EVERY = 20
@@ -76,11 +78,12 @@ def run(make: Callable[[], Any], recipe: Recipe, folder: Path, *, key: str, rows
     trainer = make()
     _float32(trainer.model)
     last = get_last_checkpoint(str(checkpoints))
-    watch = _Watch(folder / "metrics.jsonl", per_step, rows)
     trainer.remove_callback(PrinterCallback)  # it writes to stdout
-    trainer.add_callback(watch)
-    started = time.monotonic()
-    trainer.train(resume_from_checkpoint=last)
+    with tracked(recipe, folder) as trackers:
+        watch = _Watch(folder / metrics.FILE, per_step, rows, trackers)
+        trainer.add_callback(watch)
+        started = time.monotonic()
+        trainer.train(resume_from_checkpoint=last)
     seconds = time.monotonic() - started
     if "ref" in trainer.model.peft_config:
         trainer.model.delete_adapter("ref")
@@ -101,8 +104,8 @@ def _float32(model: Any) -> None:
 class _Watch(TrainerCallback):  # type: ignore[misc]
     """Metrics and progress as our own loop writes them."""
 
-    def __init__(self, path: Path, per_step: int, rows: int) -> None:
-        self.path, self.per_step, self.rows = path, per_step, rows
+    def __init__(self, path: Path, per_step: int, rows: int, trackers: Trackers) -> None:
+        self.path, self.per_step, self.rows, self.trackers = path, per_step, rows, trackers
         self.first: dict[str, float] = {}
         self.last: dict[str, float] = {}
         self._started = time.monotonic()
@@ -129,8 +132,7 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
             **found,
             "rows_per_s": round(rate, 2),
         }
-        with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        metrics.append(self.path.parent, line, self.trackers)
         self.first = self.first or line
         self.last = line
         if state.global_step % 10 == 0 or state.global_step == state.max_steps:

@@ -20,7 +20,7 @@ from lora_agent.structured import validate
 from lora_agent.types import JsonSchema, compact_json
 
 from ..data.decontaminate import Decontaminator
-from ..data.formats import UNANSWERED, LineProblem, read_lines
+from ..data.formats import NO_CALL, UNANSWERED, LineProblem, read_lines
 from ..data.origins import TEACHER
 from ..data.rows import Row, write_rows
 from ..encode import Encoded, encode, write_encoded
@@ -72,10 +72,13 @@ class _Sieve:
     lines: dict[int, tuple[str, int]] = field(default_factory=dict)
     """File and line by the row's id()."""
     dropped: list[dict[str, Any]] = field(default_factory=list)
+    plain: int = 0
+    """Rows kept whose answer is plain text, read as "no call"."""
 
     def read(self, path: Path) -> list[Row]:
         kept: list[Row] = []
-        for number, found in read_lines(path, unanswered=self.taught is not None):
+        lines = read_lines(path, unanswered=self.taught is not None, tool_calls=self.output_schema is None)
+        for number, found in lines:
             row = self._answered(path.name, number, found)
             reason = str(row) if isinstance(row, LineProblem) else self._reason(row)
             if reason is not None:
@@ -83,6 +86,7 @@ class _Sieve:
             elif isinstance(row, Row):
                 kept.append(row)
                 self.lines[id(row)] = path.name, number
+                self.plain += row.output is NO_CALL
         return kept
 
     def _answered(self, file: str, line: int, row: Row | LineProblem) -> Row | LineProblem:
@@ -178,6 +182,7 @@ def work(run: Run) -> dict[str, Any]:
         "files": {path.name: sha256_file(path) for path in run.data_files()},
         "offered": offered,
         "dropped": sieve.reasons(),
+        "plain_text_as_no_call": sieve.plain,
         "decontaminated": hashes is not None,
         "tokens": {name: _percentiles([len(getattr(e, name)) for e in lengths]) for name in _PARTS},
         "histogram": _histogram([len(e) for e in lengths]),
@@ -238,7 +243,8 @@ def preview(run: Run, count: int = 2) -> str:
     shape = run.prompt_spec(renderer)
     spell = run.spelling(renderer, vocabulary)
     lines = []
-    rows = (row for _, row in read_lines(run.train_file) if isinstance(row, Row))
+    lines = read_lines(run.train_file, tool_calls=run.recipe.output == "tool_calls")
+    rows = (row for _, row in lines if isinstance(row, Row))
     for _, row in zip(range(count), rows, strict=False):
         encoded = encode(renderer, shape, row, spell)
         for name in _PARTS:

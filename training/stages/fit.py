@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 from lora_agent.errors import EngineError
@@ -21,6 +22,7 @@ from ..fit.loop import epochs, plan, train
 from ..fit.memory import peak
 from ..fit.saving import save_adapter, saved
 from ..fit.team import Launched, Team
+from ..fit.tracking import tracked
 from ..fit.trainable import add_adapter, load_for
 from ..learning import on_policy, preferences
 from ..run import Run
@@ -86,16 +88,18 @@ def fit_weights(run: Run, team: Team) -> dict[str, Any]:
     if fit.evaluate_every:
         evaluate = scorer(run, base, model, read_rows(run.rows_file("tune")), fit.evaluate_rows)
     objective = on_policy.objective(run, base, model, rows, fit)
-    done = train(
-        model,
-        rows,
-        fit,
-        run.folder,
-        key=compact_json(inputs(run)),
-        evaluate=evaluate,
-        team=team,
-        objective=objective,
-    )
+    with tracked(run.fitted, run.folder) if team.rank == 0 else nullcontext() as trackers:
+        done = train(
+            model,
+            rows,
+            fit,
+            run.folder,
+            key=compact_json(inputs(run)),
+            evaluate=evaluate,
+            team=team,
+            objective=objective,
+            trackers=trackers,
+        )
     if team.rank == 0:
         save_adapter(model, run.weights, run.fitted, invocation)
     best = done.best

@@ -10,8 +10,9 @@ from lora_agent.registry import AdapterPackage, read_peft_config, sha256_file
 from lora_agent.structured import explain
 
 from ..compose.combine import rank_of, read_parts
+from ..learning.on_policy import WITHOUT_TEACHER
 from ..learning.preferences import UNFORECAST
-from ..recipe import Compose
+from ..recipe import Compose, Learning
 from ..run import Run
 
 
@@ -29,9 +30,9 @@ def work(run: Run) -> dict[str, Any]:
         parts = read_parts(recipe, run.recipe_path.parent)
         title, how = _composed(recipe.compose, parts, how)
     print(f"{title} is {how}", file=sys.stderr)
-    by_trl = recipe.compose is None and recipe.learning.by_trl
-    if by_trl:
-        print(UNFORECAST.format(recipe.learning.method), file=sys.stderr)
+    caveat = None if recipe.compose is not None else _caveat(recipe.learning)
+    if caveat is not None:
+        print(caveat, file=sys.stderr)
     found = explain(run.schema("output"))
     return {
         "recipe": str(run.recipe_path),
@@ -44,13 +45,20 @@ def work(run: Run) -> dict[str, Any]:
             "served": recipe.served,
             "how": how,
         },
-        "memory": UNFORECAST.format(recipe.learning.method) if by_trl else "forecast before the probe's step",
+        "memory": caveat or "forecast before the probe's step",
         "output_schema": {
             "enforced": len(found.enforced),
             "checked_after": [list(note) for note in found.checked],
             "refused": [list(note) for note in found.refused],
         },
     }
+
+
+def _caveat(learning: Learning) -> str | None:
+    """What the forecast of memory does not cover; None where it covers all."""
+    if learning.by_trl:
+        return UNFORECAST.format(learning.method)
+    return WITHOUT_TEACHER if learning.method == "on_policy" else None
 
 
 def _composed(compose: Compose, parts: list[AdapterPackage], how: str) -> tuple[str, str]:

@@ -49,7 +49,7 @@ def work(run: Run) -> dict[str, Any]:
     rows = [
         (path.name, number, row)
         for path in run.data_files()
-        for number, row in read_lines(path, unanswered=True)
+        for number, row in read_lines(path, unanswered=True, tool_calls=run.recipe.output == "tool_calls")
         if isinstance(row, Row)
     ]
     shown = [row for _, _, row in rows if row.output is not UNANSWERED][: teacher.examples]
