@@ -243,8 +243,8 @@ def preview(run: Run, count: int = 2) -> str:
     shape = run.prompt_spec(renderer)
     spell = run.spelling(renderer, vocabulary)
     lines = []
-    lines = read_lines(run.train_file, tool_calls=run.recipe.output == "tool_calls")
-    rows = (row for _, row in lines if isinstance(row, Row))
+    read = read_lines(run.train_file, tool_calls=run.recipe.output == "tool_calls")
+    rows = (row for _, row in read if isinstance(row, Row))
     for _, row in zip(range(count), rows, strict=False):
         encoded = encode(renderer, shape, row, spell)
         for name in _PARTS:
