@@ -182,10 +182,7 @@ def _bias_table(dtype: torch.dtype, device: torch.device) -> torch.Tensor:
 @cache
 def _bias_rows() -> np.ndarray:
     """float32[256, 8]: for every byte of a mask its tokens' bias."""
-    return _bias_table(*_cpu_float()).numpy()
-
-
-def _cpu_float() -> tuple[torch.dtype, torch.device]:
     import torch
 
-    return torch.float32, torch.device("cpu")
+    rows: np.ndarray = _bias_table(torch.float32, torch.device("cpu")).numpy()
+    return rows

@@ -11,8 +11,6 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from torch import Tensor
-
 from lora_agent.structured.constraint import Allowed, Constraint, count_in, tokens_in
 
 FEW = 4_096
@@ -41,34 +39,30 @@ class Ahead:
         """What may come after `guess[:place]`; waits until it is there."""
         return self._work.result()[0][place]
 
-    def few(self) -> Tensor | None:
-        """The mask of the tokens that may come at any of the places; None where they are more than FEW, and where the
+    def few(self) -> list[int] | None:
+        """The tokens that may come at any of the places, ascending; None where they are more than FEW, and where the
         grammar failed: that is for the row's own thread to see, when it asks for the mask."""
         return None if self._work.exception() is not None else self._work.result()[1]
 
-    def _compute(self) -> tuple[list[Allowed], Tensor | None]:
+    def _compute(self) -> tuple[list[Allowed], list[int] | None]:
         places = [Allowed.of(self._constraint.mask())]
         for token in self._guess:
             self._constraint.advance(token)
             places.append(Allowed.of(self._constraint.mask()))
         if max(place.total for place in places) > FEW:
             return places, None
-        together = _union([place.mask for place in places])
-        return places, together if count_in(together) <= FEW else None
+        together = places[0].mask
+        for place in places[1:]:
+            together = together | place.mask
+        return places, tokens_in(together) if count_in(together) <= FEW else None
 
 
 def allowed_by(rows: Sequence[Ahead | None]) -> list[int] | None:
     """The tokens that may come in at least one row, ascending; None where they are many, or not known."""
-    masks = [None if row is None else row.few() for row in rows]
-    known = [mask for mask in masks if mask is not None]
-    if not known or len(known) < len(masks):
-        return None
-    together = _union(known)
-    return tokens_in(together) if 0 < count_in(together) <= FEW else None
-
-
-def _union(masks: Sequence[Tensor]) -> Tensor:
-    together = masks[0]
-    for mask in masks[1:]:
-        together = together | mask
-    return together
+    together: set[int] = set()
+    for row in rows:
+        few = None if row is None else row.few()
+        if few is None:
+            return None
+        together.update(few)
+    return sorted(together) if 0 < len(together) <= FEW else None
