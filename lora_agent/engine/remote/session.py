@@ -7,7 +7,7 @@ prompts, no HTTP.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -100,15 +100,12 @@ class RemoteSession:
         documents = read_documents(whole.get("documents"))
         ids = ids + (renderer.documents(documents) if documents else [])
         ids += suffix(renderer, package.spec.prompt, self.messages, whole)
-        asked = 0
-        while True:
-            got = self._ask(package, ids, options, structured(grammar.bounded))
+        for asked, got in enumerate(self._answers(package, ids, options, structured(grammar.bounded))):
             done, alternatives = completion(renderer, grammar, got, (time.perf_counter() - started) * 1000)
-            result = finish(package, done, grammar, alternatives, vocabulary)
-            if result.verdict != "invalid" or asked == REASKS:
-                return replace(result, redecoded=asked, token_logprobs=self._told(got, done, options))
-            asked += 1
-            options = replace(options, temperature=REASK_TEMPERATURE, seed=(seed or 0) + asked)
+            result = replace(finish(package, done, grammar, alternatives, vocabulary), redecoded=asked)
+            if result.verdict != "invalid":
+                break
+        return replace(result, token_logprobs=self._told(got, done, options))
 
     def generate(
         self,
@@ -157,15 +154,12 @@ class RemoteSession:
         if preamble:
             before, usage, options = self._think(prompt, options)
             prompt = prompt + self._engine.renderer.text(before)
-        asked = 0
-        while True:
-            got = self._ask(None, prompt, options, bound)
+        for asked, got in enumerate(self._answers(None, prompt, options, bound)):
+            redecoded = asked
             done, _ = completion(self._engine.renderer, grammar, got, 0.0, options.stop)
             output, verdict, error = read_output(done, grammar)
-            if verdict != "invalid" or asked == REASKS:
+            if verdict != "invalid":
                 break
-            asked += 1
-            options = replace(options, temperature=REASK_TEMPERATURE, seed=(seed or 0) + asked)
         return Result(
             adapter="base",
             output=output,
@@ -176,7 +170,7 @@ class RemoteSession:
             ms=(time.perf_counter() - started) * 1000,
             error=error,
             logprobs=done.logprobs,
-            redecoded=asked,
+            redecoded=redecoded,
             preamble=before.removesuffix(MARKER) if before else None,
             token_logprobs=self._told(got, done, options),
         )
@@ -202,6 +196,15 @@ class RemoteSession:
         spelled = {option: [*renderer.text(option), renderer.stop_token_ids[0]] for option in options}
         self._check_length(len(prompt), max(map(len, spelled.values())))
         return self._engine.choose(prompt, spelled)
+
+    def _answers(
+        self, package: AdapterPackage | None, ids: list[int], options: DecodeOptions, bound: Mapping[str, Any]
+    ) -> Iterator[Generated]:
+        """The server's answer, and up to REASKS others, sampled, for who finds it invalid."""
+        yield self._ask(package, ids, options, bound)
+        for asked in range(1, REASKS + 1):
+            other = replace(options, temperature=REASK_TEMPERATURE, seed=(options.seed or 0) + asked)
+            yield self._ask(package, ids, other, bound)
 
     def _ask(
         self, package: AdapterPackage | None, ids: list[int], options: DecodeOptions, bound: Mapping[str, Any]
