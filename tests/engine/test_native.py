@@ -98,7 +98,8 @@ def test_logits_and_hidden_states_are_those_of_transformers(
             assert (states - wanted).abs().max() < 1e-5 * wanted.abs().max()
         one_by_one = KvCache(model.kv)
         alone = torch.cat([model.forward([Feed([token], one_by_one)], outputs=[0])[0] for token in IDS])
-        assert (alone - logits).abs().max() < 1e-5 * scale
+        rounding = 2e-3 if nf4 else 1e-5  # few rows of NF4 are multiplied as 16-bit integers
+        assert (alone - logits).abs().max() < rounding * scale
 
 
 def test_rows_of_other_sequences_do_not_matter(tmp_path: Path) -> None:

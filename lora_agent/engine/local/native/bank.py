@@ -1,4 +1,4 @@
-"""Adapters for the compiled forward pass: per slot its own float32 matrices, laid out by the layers read together."""
+"""Adapters for the compiled forward pass: per slot its own matrices, laid out by the layers read together."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ import torch
 from torch import Tensor
 
 from lora_agent.engine.local.bank import AdapterBank
-from lora_agent.engine.local.native.model import PLACES, NativeModel
+from lora_agent.engine.local.native.arena import Arena
+from lora_agent.engine.local.native.model import CHUNK, LANES, PLACES, NativeModel, Update
 from lora_agent.registry import LoraTensors
-
-_LANES = 8
-"""forward.c multiplies eight numbers at a time: ranks are padded with zeros, which add nothing."""
-
 
 class NativeBank(AdapterBank):
     def __init__(self, model: NativeModel, *, slots: int = 8) -> None:
         super().__init__(slots)
         self._model = model
         self._pointers: dict[int, int] = {}
-        self._held: dict[int, list[Tensor]] = {}
+        self._held: dict[int, Arena] = {}
 
     @property
     def shapes(self) -> dict[str, tuple[int, int]]:
@@ -28,7 +25,7 @@ class NativeBank(AdapterBank):
 
     @property
     def memory_bytes(self) -> int:
-        return sum(t.numel() * t.element_size() for held in self._held.values() for t in held)
+        return sum(held.memory_bytes for held in self._held.values())
 
     def pointer(self, slot: int) -> int | None:
         """What a Feed names an adapter by; None for the bare base."""
@@ -40,29 +37,34 @@ class NativeBank(AdapterBank):
             del self._held[slot]
         if tensors is None:
             return
-        pointer = self._model.new_adapter()
-        held: list[Tensor] = []
+        pointer, held = self._model.new_adapter(), Arena()
         for layer in range(self._model.config.layers):
-            for place, names in enumerate(PLACES):
-                updates = [tensors.get(f"model.layers.{layer}.{name}") for name in names]
-                if any(update is not None for update in updates):
-                    a, b = self._stack([f"model.layers.{layer}.{name}" for name in names], updates)
-                    self._model.set_adapter(pointer, layer, place, a, b)
-                    held += [a, b]
+            for place, layers in enumerate(PLACES):
+                names = [f"model.layers.{layer}.{name}" for name in layers]
+                if any(name in tensors for name in names):
+                    a, b, scaling = self._stack(names, tensors)
+                    self._model.set_adapter(pointer, layer, place, Update(held.put(a), held.put(b), scaling))
         self._pointers[slot], self._held[slot] = pointer, held
 
-    def _stack(self, names: list[str], updates: list[LoraTensors | None]) -> tuple[Tensor, Tensor]:
-        """A of the layers one below the other, each padded to the same rank; B likewise, with the scaling in it."""
-        rank = max(update.a.shape[0] for update in updates if update is not None)
-        rank += -rank % _LANES
+    def _stack(self, names: list[str], tensors: Mapping[str, LoraTensors]) -> tuple[Tensor, Tensor, list[float]]:
+        """A of the layers one below the other, each padded to the same rank; B likewise, in CHUNKs of rows.
+
+        bfloat16 stays what it is; anything else becomes float32, so that nothing is rounded."""
+        updates = [tensors.get(name) for name in names]
+        some = [update for update in updates if update is not None]
+        rank = max(update.a.shape[0] for update in some)
+        rank += -rank % LANES
+        exact = all(t.dtype == torch.bfloat16 for update in some for t in (update.a, update.b))
+        dtype = torch.bfloat16 if exact else torch.float32
         shapes = [self.shapes[name] for name in names]
-        a = torch.zeros(len(names) * rank, shapes[0][1])
-        b = torch.zeros(sum(out for out, _ in shapes), rank)
+        a = torch.zeros(len(names) * rank, shapes[0][1], dtype=dtype)
+        b = torch.zeros(sum(out for out, _ in shapes), rank, dtype=dtype)
         row = 0
         for index, (update, (out, _)) in enumerate(zip(updates, shapes, strict=True)):
             if update is not None:
                 own = update.a.shape[0]
-                a[index * rank : index * rank + own] = update.a.float()
-                b[row : row + out, :own] = update.b.float() * update.scaling
+                a[index * rank : index * rank + own] = update.a
+                b[row : row + out, :own] = update.b
             row += out
-        return a, b
+        scaling = [0.0 if update is None else update.scaling for update in updates]
+        return a, b.view(-1, CHUNK, rank).transpose(1, 2), scaling

@@ -1,12 +1,15 @@
 /* Forward pass of a Llama-shaped decoder on 4-bit (NF4), bfloat16 or float32 weights, for CPUs with AVX2 and FMA.
  *
  * A call takes M rows: each is one token with its position, its own keys and values and its own adapter, so one
- * function serves prefill, decode and batches of different conversations. Weights are expanded in registers (one row)
+ * function serves prefill, decode and batches of different conversations. Weights are expanded in registers (few rows)
  * or in the first cache level (more rows) and never stored expanded. Activations, keys and values are float32.
  *
  * NF4: codes and block scales of bitsandbytes (QLoRA, arXiv 2305.14314), repacked by weights.py so that an expansion
  * is in order: byte table lookups give the four bytes of each float, two rounds of interleaving put them together.
- * LoRA: y = W x + B (A x), A and B float32, scaling folded into B, ranks padded to a multiple of 8.
+ * With few rows the lookups are what takes time, not the arithmetic: there the table has two bytes a value, the
+ * activations are rounded to 16 bits in blocks of 64, and products are summed as integers, two at a time. That loses a
+ * hundredth of what bfloat16 loses, and takes a third of the instructions.
+ * LoRA: y = W x + B (scaling A x), A and B bfloat16 or float32, ranks padded to a multiple of 8.
  */
 
 #include <immintrin.h>
@@ -17,13 +20,17 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
 #define MAX_THREADS 64
-#define CHUNK 16   /* weight rows that a thread takes at a time */
+#define LANES 8    /* floats of a register */
+#define CHUNK 16   /* weight rows that a thread expands at a time */
 #define PANEL 32   /* activation rows that stay in the second cache level meanwhile */
 #define BLOCK 64   /* weights that share a scale */
+#define FEW 4      /* rows up to which NF4 is multiplied as integers */
+#define MOST 32767 /* of an integer weight or activation: two products fit into 31 bits */
 #define ATTEND_ROWS 8   /* rows whose attention is worked out together */
 #define ATTEND_TILE 32  /* keys, or values, that are read for all of them: 8 KB at 64 floats each */
 #define MAX_SHARED 16   /* query heads on one key head, beyond which each goes alone */
@@ -47,9 +54,10 @@ typedef struct {
 enum { AT_QKV, AT_O, AT_GATE_UP, AT_DOWN, PLACES };
 
 typedef struct {
-    int rank;          /* of the whole adapter, padded to a multiple of 8; 0: not at this place */
-    const float *a;    /* (groups * rank, k) */
-    const float *b;    /* (n, rank) */
+    int kind, rank;       /* BF16 or F32; rank padded to a multiple of LANES; 0: not at this place */
+    float scaling[3];     /* per group */
+    const uint8_t *a;     /* (groups * rank, k) */
+    const uint8_t *b;     /* (n / CHUNK, rank, CHUNK) */
 } update_t;
 
 typedef struct { update_t *at; /* layers * PLACES */ } adapter_t;
@@ -59,8 +67,13 @@ typedef struct {
     const adapter_t *adapter;
 } segment_t;
 
+typedef struct { _Alignas(64) atomic_int at; } counter_t; /* a cache line: it is written while others read theirs */
+
 typedef struct model model_t;
 typedef void (*phase_t)(model_t *, int thread);
+
+/* What a call does, by the time it takes; the order is that of PARTS in model.py. */
+typedef enum { EMBED, NORM, QKV, PLACE, ATTEND, O, GATE_UP, DOWN, LORA, HEAD, PARTS } part_t;
 
 struct model {
     int hidden, layers, heads, kv_heads, head_dim, inter, vocab;
@@ -86,17 +99,19 @@ struct model {
     float *output;
     float *x, *h, *qkv, *attended, *act, *xa;
     size_t room[6];
+    double seconds[PARTS];
     float *tile[MAX_THREADS], *score[MAX_THREADS];
     size_t tile_room[MAX_THREADS], score_room[MAX_THREADS];
 
-    /* threads: one phase at a time, work handed out by `next` */
+    /* threads: one phase at a time, work handed out by `next`, the part of each thread by its own */
     int threads, max_positions_seen;
     pid_t owner;
     pthread_t worker[MAX_THREADS];
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     _Atomic(phase_t) phase; /* NULL between calls: workers may sleep */
-    atomic_int next, generation, arrived, quit;
+    atomic_int quit;
+    counter_t next[MAX_THREADS], generation, arrived;
 };
 
 /* ---------------------------------------------------------------- arithmetic */
@@ -149,15 +164,29 @@ static void rms_norm(const float *x, const float *weight, float eps, int n, floa
 
 /* ---------------------------------------------------------------- expansion of weights */
 
-typedef struct { __m256i byte[4]; } table_t;
+typedef struct {
+    __m256i byte[4]; /* of the float */
+    __m256i low, high; /* bytes of the value in units of 1 / MOST */
+} table_t;
+
+static inline __m256i sixteen(const uint8_t *bytes) {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)bytes));
+}
 
 static inline table_t load_table(const float *values) {
     table_t t;
+    uint8_t bytes[16], low[16], high[16];
     for (int j = 0; j < 4; j++) {
-        uint8_t bytes[16];
         for (int i = 0; i < 16; i++) bytes[i] = ((const uint8_t *)(values + i))[j];
-        t.byte[j] = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)bytes));
+        t.byte[j] = sixteen(bytes);
     }
+    for (int i = 0; i < 16; i++) {
+        int value = (int)lrintf(values[i] * MOST);
+        low[i] = value & 255;
+        high[i] = value >> 8 & 255;
+    }
+    t.low = sixteen(low);
+    t.high = sixteen(high);
     return t;
 }
 
@@ -200,37 +229,73 @@ static void expand_row(const table_t *t, const linear_t *w, int row, float *out)
     }
 }
 
-static float row_dot(const table_t *t, const linear_t *w, int row, const float *x) {
-    int k = w->k;
-    if (w->kind == F32) return dot((const float *)w->codes + (size_t)row * k, x, k);
-    __m256 total = _mm256_setzero_ps();
-    if (w->kind == BF16) {
-        const uint16_t *p = (const uint16_t *)w->codes + (size_t)row * k;
-        __m256 other = _mm256_setzero_ps();
-        int i = 0;
-        for (; i + 16 <= k; i += 16) {
-            total = _mm256_fmadd_ps(widen8(p + i), _mm256_loadu_ps(x + i), total);
-            other = _mm256_fmadd_ps(widen8(p + i + 8), _mm256_loadu_ps(x + i + 8), other);
+/* Activations (k) in units of their block's scale, and the scales (k / BLOCK) with that of the weights' table in them.
+ * The order within 16 is that of the pack instruction, and of the unpacked codes. */
+static void quantize(const float *x, int k, int16_t *out, float *scales) {
+    const __m256 positive = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
+    for (int i = 0; i < k; i += BLOCK) {
+        __m256 most = _mm256_setzero_ps();
+        for (int j = 0; j < BLOCK; j += 8) most = _mm256_max_ps(most, _mm256_and_ps(positive, _mm256_loadu_ps(x + i + j)));
+        __m128 m = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
+        m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+        float greatest = _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+        __m256 units = _mm256_set1_ps(greatest > 0 ? MOST / greatest : 0);
+        scales[i / BLOCK] = greatest / ((float)MOST * MOST);
+        for (int j = 0; j < BLOCK; j += 16) {
+            __m256i a = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i + j), units));
+            __m256i b = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i + j + 8), units));
+            _mm256_storeu_si256((__m256i *)(out + i + j), _mm256_packs_epi32(a, b));
         }
-        for (; i < k; i += 8) total = _mm256_fmadd_ps(widen8(p + i), _mm256_loadu_ps(x + i), total);
-        return sum8(_mm256_add_ps(total, other));
     }
+}
+
+/* y[m] = w[row] . x[m] for `rows` <= FEW quantized activation rows, which are k numbers and k / BLOCK scales apart. */
+static inline __attribute__((always_inline)) void integer_dots(const table_t *t, const linear_t *w, int row, int rows,
+                                                               const int16_t *x, const float *x_scales, float *y) {
+    int k = w->k;
     const uint8_t *codes = w->codes + (size_t)row * (k / 2);
     const float *scales = w->scales + (size_t)row * (k / BLOCK);
     const __m256i nibble = _mm256_set1_epi8(15);
+    __m256 total[FEW];
+    for (int m = 0; m < rows; m++) total[m] = _mm256_setzero_ps();
     for (int i = 0; i < k; i += BLOCK) {
         __m256i both = _mm256_loadu_si256((const __m256i *)(codes + i / 2));
-        __m256 v[8];
-        expand32(t, _mm256_and_si256(both, nibble), v);
-        expand32(t, _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble), v + 4);
-        __m256 p = _mm256_mul_ps(v[0], _mm256_loadu_ps(x + i)), q = _mm256_mul_ps(v[1], _mm256_loadu_ps(x + i + 8));
-        for (int j = 2; j < 8; j += 2) {
-            p = _mm256_fmadd_ps(v[j], _mm256_loadu_ps(x + i + 8 * j), p);
-            q = _mm256_fmadd_ps(v[j + 1], _mm256_loadu_ps(x + i + 8 * j + 8), q);
+        __m256i first = _mm256_and_si256(both, nibble), second = _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble);
+        __m256i low = _mm256_shuffle_epi8(t->low, first), high = _mm256_shuffle_epi8(t->high, first), v[4];
+        v[0] = _mm256_unpacklo_epi8(low, high);
+        v[1] = _mm256_unpackhi_epi8(low, high);
+        low = _mm256_shuffle_epi8(t->low, second);
+        high = _mm256_shuffle_epi8(t->high, second);
+        v[2] = _mm256_unpacklo_epi8(low, high);
+        v[3] = _mm256_unpackhi_epi8(low, high);
+        __m256 scale = _mm256_broadcast_ss(scales + i / BLOCK);
+#pragma GCC unroll 4
+        for (int m = 0; m < rows; m++) {
+            const __m256i *a = (const __m256i *)(x + (size_t)m * k + i);
+            __m256 p[4];
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++) p[j] = _mm256_cvtepi32_ps(_mm256_madd_epi16(v[j], _mm256_loadu_si256(a + j)));
+            __m256 sum = _mm256_add_ps(_mm256_add_ps(p[0], p[1]), _mm256_add_ps(p[2], p[3]));
+            __m256 unit = _mm256_mul_ps(scale, _mm256_broadcast_ss(x_scales + (size_t)m * (k / BLOCK) + i / BLOCK));
+            total[m] = _mm256_fmadd_ps(sum, unit, total[m]);
         }
-        total = _mm256_fmadd_ps(_mm256_add_ps(p, q), _mm256_broadcast_ss(scales + i / BLOCK), total);
     }
-    return sum8(total);
+    for (int m = 0; m < rows; m++) y[m] = sum8(total[m]);
+}
+
+/* A row of bfloat16 or float32 weights. */
+static float row_dot(const linear_t *w, int row, const float *x) {
+    int k = w->k;
+    if (w->kind == F32) return dot((const float *)w->codes + (size_t)row * k, x, k);
+    const uint16_t *p = (const uint16_t *)w->codes + (size_t)row * k;
+    __m256 total = _mm256_setzero_ps(), other = _mm256_setzero_ps();
+    int i = 0;
+    for (; i + 16 <= k; i += 16) {
+        total = _mm256_fmadd_ps(widen8(p + i), _mm256_loadu_ps(x + i), total);
+        other = _mm256_fmadd_ps(widen8(p + i + 8), _mm256_loadu_ps(x + i + 8), other);
+    }
+    for (; i < k; i += 8) total = _mm256_fmadd_ps(widen8(p + i), _mm256_loadu_ps(x + i), total);
+    return sum8(_mm256_add_ps(total, other));
 }
 
 /* ---------------------------------------------------------------- products */
@@ -255,12 +320,43 @@ static inline __attribute__((always_inline)) void micro(const float *x, int stri
     if (count > 2) _mm_storeu_ps(out + 8, sum8x4(s[2][0], s[2][1], s[2][2], s[2][3]));
 }
 
-/* y[n * rows + m] for `count` <= CHUNK weight rows from `first`; `ids` renames rows (vocabulary subsets) or is NULL.
- * `space`: CHUNK * k floats. */
-static void product(const table_t *t, const linear_t *w, const int32_t *ids, int first, int count, const float *x,
-                    int stride, int rows, float *space, float *y) {
-    if (rows == 1) {
-        for (int n = 0; n < count; n++) y[n] = row_dot(t, w, ids ? ids[first + n] : first + n, x);
+static void micro_of(const float *x, int stride, int count, const float *w, int k, float *out) {
+    if (count == 3) micro(x, stride, 3, w, k, out);
+    else if (count == 2) micro(x, stride, 2, w, k, out);
+    else micro(x, stride, 1, w, k, out);
+}
+
+/* What a product reads. `space`, CHUNK * k floats, belongs to it: the quantized rows, or else expanded weights. */
+typedef struct { const float *x; int stride, rows; float *space; const float *scales; } input_t;
+
+static input_t input_of(const linear_t *w, const float *x, int stride, int rows, float *space) {
+    input_t in = {x, stride, rows, space, NULL};
+    if (w->kind == NF4 && rows <= FEW) {
+        float *scales = space + (size_t)rows * w->k / 2;
+        for (int m = 0; m < rows; m++)
+            quantize(x + (size_t)m * stride, w->k, (int16_t *)space + (size_t)m * w->k, scales + (size_t)m * (w->k / BLOCK));
+        in.scales = scales;
+    }
+    return in;
+}
+
+/* y[n * rows + m] for `count` <= CHUNK weight rows from `first`; `ids` renames rows (vocabulary subsets) or is NULL. */
+static void product(const table_t *t, const linear_t *w, const int32_t *ids, int first, int count, const input_t *in, float *y) {
+    const float *x = in->x;
+    float *space = in->space;
+    int stride = in->stride, rows = in->rows;
+    if (in->scales) {
+        const int16_t *q = (const int16_t *)space;
+        for (int n = 0; n < count; n++) {
+            int row = ids ? ids[first + n] : first + n;
+            float *to = y + (size_t)n * rows;
+            if (rows == 1) integer_dots(t, w, row, 1, q, in->scales, to);
+            else if (rows == 2) integer_dots(t, w, row, 2, q, in->scales, to);
+            else if (rows == 3) integer_dots(t, w, row, 3, q, in->scales, to);
+            else integer_dots(t, w, row, 4, q, in->scales, to);
+        }
+    } else if (rows == 1) {
+        for (int n = 0; n < count; n++) y[n] = row_dot(w, ids ? ids[first + n] : first + n, x);
     } else {
         int k = w->k;
         for (int n = 0; n < count; n++) expand_row(t, w, ids ? ids[first + n] : first + n, space + (size_t)n * k);
@@ -272,9 +368,7 @@ static void product(const table_t *t, const linear_t *w, const int32_t *ids, int
                     float out[12];
                     const float *from = x + (size_t)m * stride, *weights = space + (size_t)n * k;
                     int some = last - m < 3 ? last - m : 3;
-                    if (some == 3) micro(from, stride, 3, weights, k, out);
-                    else if (some == 2) micro(from, stride, 2, weights, k, out);
-                    else micro(from, stride, 1, weights, k, out);
+                    micro_of(from, stride, some, weights, k, out);
                     for (int i = 0; i < some; i++)
                         for (int j = 0; j < 4 && n + j < count; j++) y[(size_t)(n + j) * rows + m + i] = out[4 * i + j];
                 }
@@ -297,16 +391,32 @@ static const update_t *update_of(const model_t *s, const segment_t *g) {
     return g->adapter ? &g->adapter->at[s->at_layer * PLACES + s->place] : NULL;
 }
 
+/* y += B xa for CHUNK weight rows from `first`. */
 static void add_updates(const model_t *s, int first, int count, float *y) {
     for (int g = 0; g < s->segment_count; g++) {
         const segment_t *seg = &s->segments[g];
         const update_t *u = update_of(s, seg);
         if (!u || !u->rank) continue;
-        for (int n = 0; n < count; n++) {
-            const float *b = u->b + (size_t)(first + n) * u->rank;
-            int column = group_of(s, first + n) * u->rank;
-            for (int m = seg->start; m < seg->end; m++)
-                y[(size_t)n * s->rows + m] += dot(b, s->xa + (size_t)m * s->widest + column, u->rank);
+        size_t block = (size_t)(first / CHUNK) * u->rank * CHUNK;
+        const uint16_t *half = (const uint16_t *)u->b + block;
+        const float *full = (const float *)u->b + block;
+        for (int m = seg->start; m < seg->end; m++) {
+            const float *x = s->xa + (size_t)m * s->widest + group_of(s, first) * u->rank;
+            __m256 low = _mm256_setzero_ps(), high = _mm256_setzero_ps();
+            float sum[CHUNK];
+            for (int r = 0; r < u->rank; r++) {
+                __m256 v = _mm256_broadcast_ss(x + r);
+                if (u->kind == BF16) {
+                    low = _mm256_fmadd_ps(v, widen8(half + r * CHUNK), low);
+                    high = _mm256_fmadd_ps(v, widen8(half + r * CHUNK + LANES), high);
+                } else {
+                    low = _mm256_fmadd_ps(v, _mm256_loadu_ps(full + r * CHUNK), low);
+                    high = _mm256_fmadd_ps(v, _mm256_loadu_ps(full + r * CHUNK + LANES), high);
+                }
+            }
+            _mm256_storeu_ps(sum, low);
+            _mm256_storeu_ps(sum + LANES, high);
+            for (int n = 0; n < count; n++) y[(size_t)n * s->rows + m] += sum[n];
         }
     }
 }
@@ -318,15 +428,26 @@ static void relax(int *spins) {
     else sched_yield();
 }
 
-static void run_phase(model_t *s, phase_t phase) {
-    if (s->threads == 1) { atomic_store(&s->next, 0); phase(s, 0); return; }
-    atomic_store_explicit(&s->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&s->arrived, 0, memory_order_relaxed);
-    s->phase = phase;
-    atomic_fetch_add_explicit(&s->generation, 1, memory_order_release);
-    phase(s, 0);
-    int spins = 0;
-    while (atomic_load_explicit(&s->arrived, memory_order_acquire) < s->threads - 1) relax(&spins);
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void run_phase(model_t *s, part_t part, phase_t phase) {
+    double started = now(); /* 20 ns, of 20 us and more that a phase takes */
+    for (int i = 0; i < s->threads; i++) atomic_store_explicit(&s->next[i].at, 0, memory_order_relaxed);
+    if (s->threads == 1) {
+        phase(s, 0);
+    } else {
+        atomic_store_explicit(&s->arrived.at, 0, memory_order_relaxed);
+        s->phase = phase;
+        atomic_fetch_add_explicit(&s->generation.at, 1, memory_order_release);
+        phase(s, 0);
+        int spins = 0;
+        while (atomic_load_explicit(&s->arrived.at, memory_order_acquire) < s->threads - 1) relax(&spins);
+    }
+    s->seconds[part] += now() - started;
 }
 
 typedef struct { model_t *model; int index; } worker_t;
@@ -338,21 +459,36 @@ static void *work(void *argument) {
     int seen = 0;
     for (;;) {
         int spins = 0;
-        while (atomic_load_explicit(&s->generation, memory_order_acquire) == seen) {
+        while (atomic_load_explicit(&s->generation.at, memory_order_acquire) == seen) {
             if (++spins < 4000) { _mm_pause(); continue; }
             if (s->phase) { sched_yield(); continue; } /* in the middle of a call */
             pthread_mutex_lock(&s->mutex);
-            while (atomic_load(&s->generation) == seen && !s->phase && !atomic_load(&s->quit)) pthread_cond_wait(&s->wake, &s->mutex);
+            while (atomic_load(&s->generation.at) == seen && !s->phase && !atomic_load(&s->quit)) pthread_cond_wait(&s->wake, &s->mutex);
             pthread_mutex_unlock(&s->mutex);
             if (atomic_load(&s->quit)) return NULL;
         }
         seen++;
         atomic_load(&s->phase)(s, me.index);
-        atomic_fetch_add_explicit(&s->arrived, 1, memory_order_release);
+        atomic_fetch_add_explicit(&s->arrived.at, 1, memory_order_release);
     }
 }
 
-static int take(model_t *s, int step) { return atomic_fetch_add_explicit(&s->next, step, memory_order_relaxed); }
+/* The next of pieces of work that differ in size. */
+static int take(model_t *s, int step) { return atomic_fetch_add_explicit(&s->next[0].at, step, memory_order_relaxed); }
+
+/* The next `step` of n rows of weights, -1 when all are taken: first of the thread's own part, a long run through
+ * memory of which no other core knows, then of those who are behind. */
+static int take_run(model_t *s, int thread, int n, int step) {
+    int pieces = (n + step - 1) / step;
+    for (int i = 0; i < s->threads; i++) {
+        int whose = (thread + i) % s->threads, from = pieces * whose / s->threads, to = pieces * (whose + 1) / s->threads;
+        atomic_int *next = &s->next[whose].at;
+        if (from + atomic_load_explicit(next, memory_order_relaxed) >= to) continue;
+        int piece = from + atomic_fetch_add_explicit(next, 1, memory_order_relaxed);
+        if (piece < to) return piece * step;
+    }
+    return -1;
+}
 
 static void nothing(model_t *s, int thread) { (void)s; (void)thread; }
 
@@ -375,27 +511,6 @@ static void phase_embed(model_t *s, int thread) {
 
 static int groups_at(int place) { return place == AT_QKV ? 3 : place == AT_GATE_UP ? 2 : 1; }
 
-/* xa[m] = A x[m] for the rows that have an adapter. */
-static void phase_down_project(model_t *s, int thread) {
-    (void)thread;
-    int k = s->input_width, most = groups_at(s->place) * s->max_rank;
-    for (int r; (r = take(s, 4)) < most;)
-        for (int g = 0; g < s->segment_count; g++) {
-            const segment_t *seg = &s->segments[g];
-            const update_t *u = update_of(s, seg);
-            if (!u || !u->rank || r >= groups_at(s->place) * u->rank) continue;
-            for (int m = seg->start; m < seg->end; m += 3) {
-                float out[12];
-                int some = seg->end - m < 3 ? seg->end - m : 3;
-                const float *from = s->input + (size_t)m * k, *a = u->a + (size_t)r * k;
-                if (some == 3) micro(from, k, 3, a, k, out);
-                else if (some == 2) micro(from, k, 2, a, k, out);
-                else micro(from, k, 1, a, k, out);
-                for (int i = 0; i < some; i++) memcpy(s->xa + (size_t)(m + i) * s->widest + r, out + 4 * i, 4 * sizeof(float));
-            }
-        }
-}
-
 static float *tile(model_t *s, int thread, size_t floats) {
     if (s->tile_room[thread] < floats) {
         free(s->tile[thread]);
@@ -405,14 +520,44 @@ static float *tile(model_t *s, int thread, size_t floats) {
     return s->tile[thread];
 }
 
+/* xa[m] = scaling A x[m] for the rows that have an adapter. */
+static void phase_down_project(model_t *s, int thread) {
+    int k = s->input_width, most = groups_at(s->place) * s->max_rank;
+    float *space = tile(s, thread, (size_t)LANES * k);
+    for (int r; (r = take_run(s, thread, most, LANES)) >= 0;)
+        for (int g = 0; g < s->segment_count; g++) {
+            const segment_t *seg = &s->segments[g];
+            const update_t *u = update_of(s, seg);
+            if (!u || !u->rank || r >= groups_at(s->place) * u->rank) continue;
+            linear_t a = {u->kind, groups_at(s->place) * u->rank, k, u->a, NULL, NULL};
+            float y[LANES], *to = s->xa + (size_t)seg->start * s->widest + r, scaling = u->scaling[r / u->rank];
+            input_t one = {s->input + (size_t)seg->start * k, k, 1, space, NULL};
+            if (seg->end - seg->start == 1) {
+                product(NULL, &a, NULL, r, LANES, &one, y);
+                for (int i = 0; i < LANES; i++) to[i] = scaling * y[i];
+                continue;
+            }
+            for (int i = 0; i < LANES; i++) expand_row(NULL, &a, r + i, space + (size_t)i * k);
+            for (int m = seg->start; m < seg->end; m += 3, to += 3 * s->widest) {
+                int some = seg->end - m < 3 ? seg->end - m : 3;
+                for (int i = 0; i < LANES; i += 4) {
+                    float out[12];
+                    micro_of(s->input + (size_t)m * k, k, some, space + (size_t)i * k, k, out);
+                    for (int j = 0; j < 4 * some; j++) to[(size_t)(j / 4) * s->widest + i + j % 4] = scaling * out[j];
+                }
+            }
+        }
+}
+
 /* W x + B A x of all rows to out (rows, w->n), written or added. */
 static void multiply_into(model_t *s, int thread, float *out, int add) {
     const linear_t *w = s->weight;
     table_t t = load_table(s->table);
     float *space = tile(s, thread, (size_t)CHUNK * w->k + (size_t)CHUNK * s->rows), *y = space + (size_t)CHUNK * w->k;
-    for (int first; (first = take(s, CHUNK)) < w->n;) {
+    input_t in = input_of(w, s->input, s->input_width, s->rows, space);
+    for (int first; (first = take_run(s, thread, w->n, CHUNK)) >= 0;) {
         int count = w->n - first < CHUNK ? w->n - first : CHUNK;
-        product(&t, w, NULL, first, count, s->input, s->input_width, s->rows, space, y);
+        product(&t, w, NULL, first, count, &in, y);
         add_updates(s, first, count, y);
         for (int m = 0; m < s->rows; m++) {
             float *to = out + (size_t)m * w->n + first;
@@ -432,11 +577,12 @@ static void phase_gate_up(model_t *s, int thread) {
     size_t part = (size_t)CHUNK * s->rows;
     float *space = tile(s, thread, (size_t)CHUNK * w->k + 2 * part), *gate = space + (size_t)CHUNK * w->k, *up = gate + part;
     const __m256 one = _mm256_set1_ps(1.0f), zero = _mm256_setzero_ps();
-    for (int first; (first = take(s, CHUNK)) < s->inter;) {
+    input_t in = input_of(w, s->input, s->input_width, s->rows, space);
+    for (int first; (first = take_run(s, thread, s->inter, CHUNK)) >= 0;) {
         int count = s->inter - first < CHUNK ? s->inter - first : CHUNK;
-        product(&t, w, NULL, first, count, s->input, s->input_width, s->rows, space, gate);
+        product(&t, w, NULL, first, count, &in, gate);
         add_updates(s, first, count, gate);
-        product(&t, w, NULL, s->inter + first, count, s->input, s->input_width, s->rows, space, up);
+        product(&t, w, NULL, s->inter + first, count, &in, up);
         add_updates(s, s->inter + first, count, up);
         size_t all = (size_t)count * s->rows, i = 0;
         for (; i + 8 <= all; i += 8) { /* silu(gate) * up */
@@ -634,9 +780,10 @@ static void phase_head(model_t *s, int thread) {
     int n = s->subset ? s->subset_count : w->n;
     table_t t = load_table(s->table);
     float *space = tile(s, thread, (size_t)CHUNK * w->k + (size_t)CHUNK * s->output_count), *y = space + (size_t)CHUNK * w->k;
-    for (int first; (first = take(s, CHUNK)) < n;) {
+    input_t in = input_of(w, s->xa, s->hidden, s->output_count, space);
+    for (int first; (first = take_run(s, thread, n, CHUNK)) >= 0;) {
         int count = n - first < CHUNK ? n - first : CHUNK;
-        product(&t, w, s->subset, first, count, s->xa, s->hidden, s->output_count, space, y);
+        product(&t, w, s->subset, first, count, &in, y);
         for (int m = 0; m < s->output_count; m++)
             for (int i = 0; i < count; i++) s->output[(size_t)m * n + first + i] = y[(size_t)i * s->output_count + m];
     }
@@ -652,13 +799,13 @@ static int grow(model_t *s, float **buffer, int slot, size_t floats) {
     return *buffer == NULL;
 }
 
-static void multiply(model_t *s, int place, const linear_t *w, const float *input, phase_t phase) {
+static void multiply(model_t *s, part_t part, int place, const linear_t *w, const float *input, phase_t phase) {
     s->place = place;
     s->weight = w;
     s->input = input;
     s->input_width = w->k;
-    if (s->max_rank) run_phase(s, phase_down_project);
-    run_phase(s, phase);
+    if (s->max_rank) run_phase(s, LORA, phase_down_project);
+    run_phase(s, part, phase);
 }
 
 static void wake_workers(model_t *s) {
@@ -713,21 +860,21 @@ EXPORT int lora_agent_forward(model_t *s, int rows, const int32_t *tokens, const
         return 1;
     }
     wake_workers(s);
-    run_phase(s, phase_embed);
+    run_phase(s, EMBED, phase_embed);
     for (int i = 0; i < s->layers; i++) {
         const layer_t *layer = &s->layer[i];
         s->at_layer = i;
         tap(s, i, tap_layers, tap_count, s->x, taps);
-        run_phase(s, phase_attention_norm);
-        multiply(s, AT_QKV, &layer->qkv, s->h, phase_qkv);
-        run_phase(s, phase_place);
-        run_phase(s, phase_attend);
-        multiply(s, AT_O, &layer->o, s->attended, phase_add);
-        run_phase(s, phase_mlp_norm);
-        multiply(s, AT_GATE_UP, &layer->gate_up, s->h, phase_gate_up);
-        multiply(s, AT_DOWN, &layer->down, s->act, phase_add);
+        run_phase(s, NORM, phase_attention_norm);
+        multiply(s, QKV, AT_QKV, &layer->qkv, s->h, phase_qkv);
+        run_phase(s, PLACE, phase_place);
+        run_phase(s, ATTEND, phase_attend);
+        multiply(s, O, AT_O, &layer->o, s->attended, phase_add);
+        run_phase(s, NORM, phase_mlp_norm);
+        multiply(s, GATE_UP, AT_GATE_UP, &layer->gate_up, s->h, phase_gate_up);
+        multiply(s, DOWN, AT_DOWN, &layer->down, s->act, phase_add);
     }
-    if (output_count || tap_count) run_phase(s, phase_final_norm);
+    if (output_count || tap_count) run_phase(s, NORM, phase_final_norm);
     tap(s, s->layers, tap_layers, tap_count, s->h, taps);
     for (int i = 0; i < output_count; i++)
         memcpy(s->xa + (size_t)i * s->hidden, s->h + (size_t)output_rows[i] * s->hidden, sizeof(float) * s->hidden);
@@ -744,9 +891,12 @@ EXPORT void lora_agent_head(model_t *s, int subset_count, const int32_t *subset,
     s->subset_count = subset_count;
     s->output = output;
     wake_workers(s);
-    run_phase(s, phase_head);
+    run_phase(s, HEAD, phase_head);
     rest_workers(s);
 }
+
+/* Seconds that each part took in all calls so far: PARTS numbers. */
+EXPORT void lora_agent_seconds(const model_t *s, double *out) { memcpy(out, s->seconds, sizeof(s->seconds)); }
 
 /* ---------------------------------------------------------------- making and freeing */
 
@@ -754,8 +904,9 @@ EXPORT void lora_agent_head(model_t *s, int subset_count, const int32_t *subset,
  * NF4. cosine, sine: (positions, head_dim / 2). */
 EXPORT model_t *lora_agent_new(const int32_t *sizes, float eps, const float *table, const float *cosine, const float *sine,
                                const uint8_t *embedding, const uint8_t *head, const float *final_norm, int threads) {
-    model_t *s = calloc(1, sizeof(model_t));
+    model_t *s = aligned_alloc(64, sizeof(model_t));
     if (!s) return NULL;
+    memset(s, 0, sizeof(model_t));
     s->hidden = sizes[0]; s->layers = sizes[1]; s->heads = sizes[2]; s->kv_heads = sizes[3];
     s->head_dim = sizes[4]; s->inter = sizes[5]; s->vocab = sizes[6];
     s->eps = eps;
@@ -796,8 +947,10 @@ EXPORT adapter_t *lora_agent_adapter_new(const model_t *s) {
     return a;
 }
 
-EXPORT void lora_agent_adapter_set(adapter_t *a, int layer, int place, int rank, const float *down, const float *up) {
-    a->at[layer * PLACES + place] = (update_t){rank, down, up};
+/* kind: BF16 or F32; scaling: three numbers; down, up: as a and b of update_t. */
+EXPORT void lora_agent_adapter_set(adapter_t *a, int layer, int place, int kind, int rank, const float *scaling,
+                                   const uint8_t *down, const uint8_t *up) {
+    a->at[layer * PLACES + place] = (update_t){kind, rank, {scaling[0], scaling[1], scaling[2]}, down, up};
 }
 
 EXPORT void lora_agent_adapter_free(adapter_t *a) { if (a) { free(a->at); free(a); } }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, c_float, c_int, c_int32, c_int64, c_void_p
+from ctypes import POINTER, c_double, c_float, c_int, c_int32, c_int64, c_void_p
 from functools import lru_cache
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def load() -> ctypes.CDLL:
         "lora_agent_set_linear": (None, [c_void_p, *[c_int] * 5, *[c_void_p] * 3]),
         "lora_agent_set_norms": (None, [c_void_p, c_int, *[c_void_p] * 4]),
         "lora_agent_adapter_new": (c_void_p, [c_void_p]),
-        "lora_agent_adapter_set": (None, [c_void_p, c_int, c_int, c_int, c_void_p, c_void_p]),
+        "lora_agent_adapter_set": (None, [c_void_p, *[c_int] * 4, floats, c_void_p, c_void_p]),
         "lora_agent_adapter_free": (None, [c_void_p]),
         "lora_agent_free": (None, [c_void_p]),
         "lora_agent_forward": (
@@ -54,6 +54,7 @@ def load() -> ctypes.CDLL:
                 *[c_int, ints, floats, c_int, ints],
             ],
         ),
+        "lora_agent_seconds": (None, [c_void_p, POINTER(c_double)]),
         "lora_agent_head": (None, [c_void_p, c_int, ints, floats]),
     }
     for name, (result, arguments) in signatures.items():

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lora_agent.engine.local.native.arena import Arena
 from lora_agent.engine.local.native.cache import KvCache, KvShape
 from lora_agent.engine.local.native.library import load
 from lora_agent.engine.local.native.weights import BLOCK, Linear, as_bytes, kind_of, linear, read_tensors
@@ -29,6 +30,10 @@ PLACES = (
     ("mlp.down_proj",),
 )
 """Layers that read the same input are multiplied in one go; the order is that of forward.c."""
+PARTS = ("embedding", "norms", "q, k, v", "rotation", "attention", "o", "gate, up", "down", "LoRA A", "head")
+"""What the compiled forward pass times; the order is that of forward.c."""
+CHUNK, LANES = 16, 8
+"""Rows of B stored together, and what ranks are multiples of: as in forward.c."""
 _MOST_THREADS = 16
 _ARCHITECTURES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 
@@ -88,10 +93,22 @@ def why_not(folder: Path) -> str | None:
         return "it reads NF4, bfloat16 and float32 weights"
     if not quantized and str(raw.get("dtype", raw.get("torch_dtype"))) not in ("bfloat16", "float32"):
         return "16-bit weights must be bfloat16"
-    width = BLOCK if quantized else 8
+    width = BLOCK if quantized else CHUNK
     if config.head_dim % 16 or any(n % width for n in (config.hidden, config.inter, config.heads * config.head_dim)):
         return f"layers must be multiples of {width} wide and heads of 16"
     return None
+
+
+@dataclass(frozen=True)
+class Update:
+    """What an adapter does at one place: y += B (scaling A x), bfloat16 or float32, ranks padded to LANES."""
+
+    a: Tensor
+    """(layers at the place * rank, in)"""
+    b: Tensor
+    """(out / CHUNK, rank, CHUNK)"""
+    scaling: Sequence[float]
+    """Of each layer at the place."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +127,7 @@ class NativeModel:
         self.threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0) or _cores()
         self._library = load()
         tensors = read_tensors(folder)
+        self._arena = Arena()
         self._keep: list[Tensor] = []  # what C holds pointers into
         table = tensors["model.embed_tokens.weight"]
         kind = kind_of(table)
@@ -126,12 +144,12 @@ class NativeModel:
         if not self._model:
             raise MemoryError("no memory for the model")
         weakref.finalize(self, self._library.lora_agent_free, self._model)
-        self.memory_bytes = sum(t.numel() * t.element_size() for t in self._keep)
         for index in range(config.layers):
             self._set_layer(index, tensors)
+        self.memory_bytes = self._arena.memory_bytes
 
     def _hold(self, tensor: Tensor) -> Tensor:
-        tensor = tensor.contiguous()
+        tensor = self._arena.put(tensor)
         self._keep.append(tensor)
         return tensor
 
@@ -139,9 +157,7 @@ class NativeModel:
         prefix = f"model.layers.{index}."
         for place, names in enumerate(PLACES):
             made: Linear = linear(tensors, [prefix + name for name in names])
-            self._keep += [t for t in (made.codes, made.scales, made.bias) if t is not None]
-            self.memory_bytes += made.memory_bytes
-            pointers = [None if t is None else t.data_ptr() for t in (made.codes, made.scales, made.bias)]
+            pointers = [None if t is None else self._hold(t).data_ptr() for t in (made.codes, made.scales, made.bias)]
             self._library.lora_agent_set_linear(self._model, index, place, made.kind, made.n, made.k, *pointers)
         norms = ["input_layernorm", "post_attention_layernorm", "self_attn.q_norm", "self_attn.k_norm"]
         held = [tensors.get(f"{prefix}{norm}.weight") for norm in norms]
@@ -162,9 +178,13 @@ class NativeModel:
         """An empty adapter: a pointer for `set_adapter` and Feed."""
         return int(self._library.lora_agent_adapter_new(self._model))
 
-    def set_adapter(self, adapter: int, layer: int, place: int, a: Tensor, b: Tensor) -> None:
-        """`a` (groups * rank, in), `b` (out, rank), float32 and contiguous; the caller keeps them alive."""
-        self._library.lora_agent_adapter_set(adapter, layer, place, b.shape[1], a.data_ptr(), b.data_ptr())
+    def set_adapter(self, adapter: int, layer: int, place: int, update: Update) -> None:
+        """The caller keeps the tensors alive."""
+        a, b = update.a, update.b
+        scaling = (ctypes.c_float * 3)(*update.scaling)
+        self._library.lora_agent_adapter_set(
+            adapter, layer, place, kind_of(a), b.shape[1], scaling, a.data_ptr(), b.data_ptr()
+        )
 
     def free_adapter(self, adapter: int) -> None:
         self._library.lora_agent_adapter_free(adapter)
@@ -221,6 +241,12 @@ class NativeModel:
         for feed in feeds:
             feed.cache.grow(len(feed.ids))
         return self._head(len(outputs), allowed() if allowed is not None and outputs else None), hidden
+
+    def seconds(self) -> dict[str, float]:
+        """How long each of PARTS took in all passes so far; B x of an adapter is counted where it is added."""
+        out = (ctypes.c_double * len(PARTS))()
+        self._library.lora_agent_seconds(self._model, out)
+        return dict(zip(PARTS, out, strict=True))
 
     def _head(self, rows: int, tokens: Sequence[int] | None) -> Tensor:
         """Logits (rows, vocabulary) of the outputs that the last pass kept."""

@@ -34,11 +34,6 @@ class Linear:
     scales: Tensor | None
     bias: Tensor | None
 
-    @property
-    def memory_bytes(self) -> int:
-        held = [t for t in (self.codes, self.scales, self.bias) if t is not None]
-        return sum(t.numel() * t.element_size() for t in held)
-
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
     """Every tensor of the checkpoint's safetensors files, by name."""

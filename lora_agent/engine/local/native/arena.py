@@ -1,0 +1,41 @@
+"""Memory for what every pass reads whole: in pages of 2 MiB, so that reading is not held up by looking up addresses."""
+
+from __future__ import annotations
+
+import mmap
+
+import torch
+from torch import Tensor
+
+_BLOCK = 64 * 2**20
+_LINE = 64
+"""Bytes of a cache line: no tensor shares one."""
+
+
+class Arena:
+    """Tensors one behind the other in anonymous mappings that ask for huge pages; where the system has none to give,
+    ordinary ones. What is put stays until all of it is dropped."""
+
+    def __init__(self) -> None:
+        self._block: Tensor = torch.empty(0, dtype=torch.uint8)
+        self._used = 0
+        self.memory_bytes = 0
+        """Of the tensors put so far."""
+
+    def put(self, tensor: Tensor) -> Tensor:
+        """A contiguous copy."""
+        size = tensor.numel() * tensor.element_size()
+        self.memory_bytes += size
+        if not size:
+            return tensor
+        if self._used + size > self._block.numel():
+            self._block, self._used = _mapping(max(size, _BLOCK)), 0
+        copy = self._block[self._used : self._used + size].view(tensor.dtype).view(tensor.shape)
+        self._used += size + -size % _LINE
+        return copy.copy_(tensor)
+
+
+def _mapping(size: int) -> Tensor:
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(memory, dtype=torch.uint8)
