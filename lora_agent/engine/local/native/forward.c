@@ -29,7 +29,7 @@
 #define CHUNK 16   /* weight rows that a thread expands at a time */
 #define PANEL 32   /* activation rows that stay in the second cache level meanwhile */
 #define BLOCK 64   /* weights that share a scale */
-#define FEW 4      /* rows up to which NF4 is multiplied as integers */
+#define FEW 8      /* rows up to which NF4 is multiplied as integers */
 #define MOST 32767 /* of an integer weight or activation: two products fit into 31 bits */
 #define ATTEND_ROWS 8   /* rows whose attention is worked out together */
 #define ATTEND_TILE 32  /* keys, or values, that are read for all of them: 8 KB at 64 floats each */
@@ -269,7 +269,7 @@ static inline __attribute__((always_inline)) void integer_dots(const table_t *t,
         v[2] = _mm256_unpacklo_epi8(low, high);
         v[3] = _mm256_unpackhi_epi8(low, high);
         __m256 scale = _mm256_broadcast_ss(scales + i / BLOCK);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int m = 0; m < rows; m++) {
             const __m256i *a = (const __m256i *)(x + (size_t)m * k + i);
             __m256 p[4];
@@ -350,10 +350,11 @@ static void product(const table_t *t, const linear_t *w, const int32_t *ids, int
         for (int n = 0; n < count; n++) {
             int row = ids ? ids[first + n] : first + n;
             float *to = y + (size_t)n * rows;
-            if (rows == 1) integer_dots(t, w, row, 1, q, in->scales, to);
-            else if (rows == 2) integer_dots(t, w, row, 2, q, in->scales, to);
-            else if (rows == 3) integer_dots(t, w, row, 3, q, in->scales, to);
-            else integer_dots(t, w, row, 4, q, in->scales, to);
+            switch (rows) { /* a function each: its sums stay in registers */
+#define DOTS(rows) case rows: integer_dots(t, w, row, rows, q, in->scales, to); break;
+                DOTS(1) DOTS(2) DOTS(3) DOTS(4) DOTS(5) DOTS(6) DOTS(7) DOTS(8)
+#undef DOTS
+            }
         }
     } else if (rows == 1) {
         for (int n = 0; n < count; n++) y[n] = row_dot(w, ids ? ids[first + n] : first + n, x);
