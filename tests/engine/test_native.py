@@ -117,6 +117,21 @@ def test_rows_of_other_sequences_do_not_matter(tmp_path: Path) -> None:
         assert torch.allclose(together[row], logits[0], atol=1e-4)
 
 
+@pytest.mark.parametrize("nf4", [False, True])
+def test_keys_and_values_in_eight_bits_change_little_and_take_a_quarter(tmp_path: Path, nf4: bool) -> None:
+    save(tmp_path, "llama", torch.bfloat16, nf4=nf4)
+    whole, small = (NativeModel(tmp_path, 2, kv_cache_dtype=dtype) for dtype in ("float32", "int8"))
+    assert small.kv.token_bytes * 4 == whole.kv.token_bytes * (whole.kv.head_dim + 4) / whole.kv.head_dim
+    expected, _ = whole.forward([Feed(IDS, KvCache(whole.kv))], outputs=range(len(IDS)))
+    cache = KvCache(small.kv)
+    small.forward([Feed(IDS[:50], cache)])
+    head = KvCache.restore(small.kv, cache.snapshot(), 40)  # what is stored goes through a prefix cache unchanged
+    logits, _ = small.forward([Feed(IDS[40:], head)], outputs=range(len(IDS) - 40))
+    assert (logits - expected[40:]).norm() < 8e-2 * expected[40:].norm()
+    again, _ = small.forward([Feed(IDS, KvCache(small.kv))], outputs=range(len(IDS)))
+    assert (logits - again[40:]).norm() < 5e-2 * expected[40:].norm()
+
+
 def test_only_the_tokens_asked_for_are_projected(tmp_path: Path) -> None:
     save(tmp_path, "llama", torch.bfloat16)
     model = NativeModel(tmp_path, 2)

@@ -12,7 +12,9 @@ import torch
 
 from lora_agent.engine.local.checkpoint import Checkpoint, Quantization, ensure_checkpoint
 from lora_agent.engine.local.device import Choice, choose
+from lora_agent.engine.local.native.cache import KvCacheDtype
 from lora_agent.engine.local.unpacked import unpack
+from lora_agent.errors import ConfigError
 from lora_agent.registry import BaseIdentity
 from lora_agent.render import ChatRenderer
 from lora_agent.structured import Vocabulary
@@ -117,6 +119,7 @@ def load_base(
     device: str | None = None,
     kernels: str = "auto",
     dtype: torch.dtype | None = None,
+    kv_cache_dtype: KvCacheDtype = "float32",
 ) -> BaseModel:
     """Load a base; None is the embedded one. Raises the BaseModelError family and ConfigError."""
     from transformers import AutoTokenizer
@@ -131,7 +134,13 @@ def load_base(
     if choice.kernels == "native":
         from lora_agent.engine.local.native.model import NativeModel
 
-        native = NativeModel(checkpoint.path)
+        native = NativeModel(checkpoint.path, kv_cache_dtype=kv_cache_dtype)
+    elif kv_cache_dtype != "float32":
+        raise ConfigError(
+            f"kv_cache_dtype={kv_cache_dtype!r} is for the compiled forward pass, and {choice.kernels!r} runs here: "
+            f"{choice.kernels_reason}",
+            hint="Leave kv_cache_dtype out.",
+        )
     tokenizer = AutoTokenizer.from_pretrained(checkpoint.path)
     loaded = BaseModel(checkpoint, choice, tokenizer, ChatRenderer(tokenizer), native)
     if native is None:

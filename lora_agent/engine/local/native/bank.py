@@ -12,6 +12,7 @@ from lora_agent.engine.local.native.arena import Arena
 from lora_agent.engine.local.native.model import CHUNK, LANES, PLACES, NativeModel, Update
 from lora_agent.registry import LoraTensors
 
+
 class NativeBank(AdapterBank):
     def __init__(self, model: NativeModel, *, slots: int = 8) -> None:
         super().__init__(slots)

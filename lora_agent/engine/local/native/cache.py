@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+KvCacheDtype = Literal["float32", "int8"]
 _STEP = 256
 """Tokens by which a full cache grows at least."""
 
@@ -16,17 +18,20 @@ class KvShape:
     layers: int
     kv_heads: int
     head_dim: int
+    dtype: KvCacheDtype = "float32"
 
     def empty(self, capacity: int) -> Tensor:
-        return torch.empty(self.layers, 2, self.kv_heads, capacity, self.head_dim)
+        """(layers, 2, kv_heads, capacity, bytes of a head's vector); int8 has a float32 scale behind each vector."""
+        width = self.head_dim + 4 if self.dtype == "int8" else 4 * self.head_dim
+        return torch.empty(self.layers, 2, self.kv_heads, capacity, width, dtype=torch.uint8)
 
     @property
     def token_bytes(self) -> int:
-        return self.layers * 2 * self.kv_heads * self.head_dim * 4
+        return self.empty(1).numel()
 
 
 class KvCache:
-    """float32 (layers, 2, kv_heads, capacity, head_dim), of which the first `get_seq_length()` positions are filled."""
+    """(layers, 2, kv_heads, capacity, bytes), of which the first `get_seq_length()` positions are filled."""
 
     def __init__(self, shape: KvShape, data: Tensor | None = None, length: int = 0) -> None:
         self.shape = shape

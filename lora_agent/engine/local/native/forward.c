@@ -2,7 +2,8 @@
  *
  * A call takes M rows: each is one token with its position, its own keys and values and its own adapter, so one
  * function serves prefill, decode and batches of different conversations. Weights are expanded in registers (few rows)
- * or in the first cache level (more rows) and never stored expanded. Activations, keys and values are float32.
+ * or in the first cache level (more rows) and never stored expanded. Activations are float32; keys and values are too,
+ * or 8-bit integers with a float32 scale behind each head's vector.
  *
  * NF4: codes and block scales of bitsandbytes (QLoRA, arXiv 2305.14314), repacked by weights.py so that an expansion
  * is in order: byte table lookups give the four bytes of each float, two rounds of interleaving put them together.
@@ -35,7 +36,7 @@
 #define ATTEND_TILE 32  /* keys, or values, that are read for all of them: 8 KB at 64 floats each */
 #define MAX_SHARED 16   /* query heads on one key head, beyond which each goes alone */
 
-enum { NF4 = 0, BF16 = 1, F32 = 2 };
+enum { NF4 = 0, BF16 = 1, F32 = 2, INT8 = 3 };
 
 typedef struct {
     int kind, n, k;         /* y (n) = W (n, k) x (k) */
@@ -76,7 +77,7 @@ typedef void (*phase_t)(model_t *, int thread);
 typedef enum { EMBED, NORM, QKV, PLACE, ATTEND, O, GATE_UP, DOWN, LORA, HEAD, PARTS } part_t;
 
 struct model {
-    int hidden, layers, heads, kv_heads, head_dim, inter, vocab;
+    int hidden, layers, heads, kv_heads, head_dim, inter, vocab, kv_kind;
     float eps;
     float table[16];
     const float *cosine, *sine, *final_norm;
@@ -86,7 +87,7 @@ struct model {
     /* one call */
     int rows;
     const int32_t *tokens, *positions, *sequence;
-    float *const *kv;
+    uint8_t *const *kv;
     const int64_t *capacity;
     segment_t *segments;
     int segment_count, groups, max_rank, widest;
@@ -608,10 +609,38 @@ static void rotate(const model_t *s, float *v, int position) {
     }
 }
 
-static float *keys_of(const model_t *s, int m, int head, int values) {
+/* Bytes of one head's key or value. */
+static size_t kv_width(const model_t *s) { return s->kv_kind == INT8 ? (size_t)s->head_dim + sizeof(float) : (size_t)s->head_dim * sizeof(float); }
+
+/* The first key, or value, of row m's sequence. */
+static uint8_t *keys_of(const model_t *s, int m, int head, int values) {
     int q = s->sequence[m];
     size_t at = ((size_t)s->at_layer * 2 + values) * s->kv_heads + head;
-    return s->kv[q] + at * s->capacity[q] * s->head_dim;
+    return s->kv[q] + at * s->capacity[q] * kv_width(s);
+}
+
+static void store(const model_t *s, uint8_t *to, const float *v) {
+    int d = s->head_dim;
+    if (s->kv_kind == F32) { memcpy(to, v, sizeof(float) * d); return; }
+    float most = 0;
+    for (int i = 0; i < d; i++) most = fabsf(v[i]) > most ? fabsf(v[i]) : most;
+    float scale = most / 127, units = most > 0 ? 127 / most : 0;
+    for (int i = 0; i < d; i++) ((int8_t *)to)[i] = (int8_t)lrintf(v[i] * units);
+    memcpy(to + d, &scale, sizeof(float));
+}
+
+/* `count` keys, or values, from position t on, as floats; `space`: count * head_dim of them, used if need be. */
+static const float *load_kv(const model_t *s, const uint8_t *from, int t, int count, float *space) {
+    int d = s->head_dim;
+    if (s->kv_kind == F32) return (const float *)from + (size_t)t * d;
+    for (int i = 0; i < count; i++) {
+        const uint8_t *v = from + (size_t)(t + i) * kv_width(s);
+        __m256 scale = _mm256_broadcast_ss((const float *)(v + d));
+        for (int j = 0; j < d; j += 8)
+            _mm256_storeu_ps(space + (size_t)i * d + j,
+                             _mm256_mul_ps(scale, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(v + j))))));
+    }
+    return space;
 }
 
 /* Rotate queries and keys; keys and values go to their places. */
@@ -628,8 +657,8 @@ static void phase_place(model_t *s, int thread) {
             rotate(s, row + h * d, position);
         }
         for (int h = 0; h < s->kv_heads; h++) {
-            memcpy(keys_of(s, m, h, 0) + (size_t)position * d, row + (s->heads + h) * d, sizeof(float) * d);
-            memcpy(keys_of(s, m, h, 1) + (size_t)position * d, row + (s->heads + s->kv_heads + h) * d, sizeof(float) * d);
+            store(s, keys_of(s, m, h, 0) + position * kv_width(s), row + (s->heads + h) * d);
+            store(s, keys_of(s, m, h, 1) + position * kv_width(s), row + (s->heads + s->kv_heads + h) * d);
         }
     }
 }
@@ -725,19 +754,21 @@ static void gather_of(int n, int d, const float *share, int stride, const float 
 static void attend(const model_t *s, int from, int to, int head, int heads, float *score) {
     int d = s->head_dim, width = (s->heads + 2 * s->kv_heads) * d, shared = s->heads / s->kv_heads;
     int stride = (s->max_positions_seen + 7) & ~7, longest = s->positions[to - 1] + 1;
-    const float *keys = keys_of(s, from, head / shared, 0), *values = keys_of(s, from, head / shared, 1);
-    float whole[ATTEND_ROWS * MAX_SHARED];
+    float whole[ATTEND_ROWS * MAX_SHARED], *space = score + (size_t)stride * (to - from) * heads;
     for (int pass = 0; pass < 2; pass++) {
-        for (int t = 0; t < longest; t += ATTEND_TILE)
+        const uint8_t *all = keys_of(s, from, head / shared, pass);
+        for (int t = 0; t < longest; t += ATTEND_TILE) {
+            const float *tile = load_kv(s, all, t, longest - t < ATTEND_TILE ? longest - t : ATTEND_TILE, space);
             for (int m = from; m < to; m++) {
                 int left = s->positions[m] + 1 - t, count = left < ATTEND_TILE ? left : ATTEND_TILE;
                 for (int h = head; count > 0 && h < head + heads; h += 3) {
                     float *own = score + (size_t)((m - from) * heads + h - head) * stride + t;
                     int n = head + heads - h < 3 ? head + heads - h : 3;
-                    if (pass == 0) scores_of(n, d, s->qkv + (size_t)m * width + h * d, keys + (size_t)t * d, count, own, stride);
-                    else gather_of(n, d, own, stride, values + (size_t)t * d, count, s->attended + ((size_t)m * s->heads + h) * d);
+                    if (pass == 0) scores_of(n, d, s->qkv + (size_t)m * width + h * d, tile, count, own, stride);
+                    else gather_of(n, d, own, stride, tile, count, s->attended + ((size_t)m * s->heads + h) * d);
                 }
             }
+        }
         for (int m = from; m < to; m++)
             for (int h = head; h < head + heads; h++) {
                 int query = (m - from) * heads + h - head;
@@ -756,7 +787,7 @@ static void attend(const model_t *s, int from, int to, int head, int heads, floa
 static void phase_attend(model_t *s, int thread) {
     int shared = s->heads / s->kv_heads, blocks = (s->rows + ATTEND_ROWS - 1) / ATTEND_ROWS;
     int heads = blocks * s->kv_heads >= 2 * s->threads && shared <= MAX_SHARED ? shared : 1;
-    size_t room = (size_t)((s->max_positions_seen + 7) & ~7) * ATTEND_ROWS * heads;
+    size_t room = (size_t)((s->max_positions_seen + 7) & ~7) * ATTEND_ROWS * heads + (size_t)ATTEND_TILE * s->head_dim;
     if (s->score_room[thread] < room) {
         free(s->score[thread]);
         s->score[thread] = malloc(room * sizeof(float));
@@ -827,12 +858,12 @@ static void tap(model_t *s, int index, const int32_t *layers, int count, const f
         if (layers[i] == index) memcpy(out + (size_t)i * s->rows * s->hidden, from, sizeof(float) * s->rows * s->hidden);
 }
 
-/* Reads `rows` tokens. kv[i], capacity[i]: (layers, 2, kv_heads, capacity, head_dim) of sequence i; row m belongs to
+/* Reads `rows` tokens. kv[i], capacity[i]: (layers, 2, kv_heads, capacity, kv_width) of sequence i; row m belongs to
  * sequence[m], stands at positions[m] and attends to all positions before. adapters: per row, NULL for the base.
  * taps: (tap_count, rows, hidden), the residual stream before layer tap_layers[i], or normalised after the last.
  * What lora_agent_head needs of the rows named is kept for it. Returns 0, or 1 for lack of memory. */
 EXPORT int lora_agent_forward(model_t *s, int rows, const int32_t *tokens, const int32_t *positions, const int32_t *sequence,
-                              float *const *kv, const int64_t *capacity, const adapter_t *const *adapters,
+                              uint8_t *const *kv, const int64_t *capacity, const adapter_t *const *adapters,
                               int tap_count, const int32_t *tap_layers, float *taps,
                               int output_count, const int32_t *output_rows) {
     s->rows = rows;
@@ -901,7 +932,7 @@ EXPORT void lora_agent_seconds(const model_t *s, double *out) { memcpy(out, s->s
 
 /* ---------------------------------------------------------------- making and freeing */
 
-/* sizes: hidden, layers, heads, kv_heads, head_dim, inter, vocab, kind of embedding and head. table: the 16 values of
+/* sizes: hidden, layers, heads, kv_heads, head_dim, inter, vocab, kind of embedding and head, F32 or INT8 keys. table: the 16 values of
  * NF4. cosine, sine: (positions, head_dim / 2). */
 EXPORT model_t *lora_agent_new(const int32_t *sizes, float eps, const float *table, const float *cosine, const float *sine,
                                const uint8_t *embedding, const uint8_t *head, const float *final_norm, int threads) {
@@ -909,7 +940,7 @@ EXPORT model_t *lora_agent_new(const int32_t *sizes, float eps, const float *tab
     if (!s) return NULL;
     memset(s, 0, sizeof(model_t));
     s->hidden = sizes[0]; s->layers = sizes[1]; s->heads = sizes[2]; s->kv_heads = sizes[3];
-    s->head_dim = sizes[4]; s->inter = sizes[5]; s->vocab = sizes[6];
+    s->head_dim = sizes[4]; s->inter = sizes[5]; s->vocab = sizes[6]; s->kv_kind = sizes[8];
     s->eps = eps;
     memcpy(s->table, table, sizeof(s->table));
     s->cosine = cosine; s->sine = sine; s->final_norm = final_norm;

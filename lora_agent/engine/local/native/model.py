@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from lora_agent.engine.local.native.arena import Arena
-from lora_agent.engine.local.native.cache import KvCache, KvShape
+from lora_agent.engine.local.native.cache import KvCache, KvCacheDtype, KvShape
 from lora_agent.engine.local.native.library import load
-from lora_agent.engine.local.native.weights import BLOCK, Linear, as_bytes, kind_of, linear, read_tensors
+from lora_agent.engine.local.native.weights import BLOCK, F32, INT8, Linear, as_bytes, kind_of, linear, read_tensors
 
 PLACES = (
     ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
@@ -121,9 +121,9 @@ class Feed:
 
 
 class NativeModel:
-    def __init__(self, folder: Path, threads: int | None = None) -> None:
+    def __init__(self, folder: Path, threads: int | None = None, *, kv_cache_dtype: KvCacheDtype = "float32") -> None:
         self.config = config = Config.read(folder)
-        self.kv = KvShape(config.layers, config.kv_heads, config.head_dim)
+        self.kv = KvShape(config.layers, config.kv_heads, config.head_dim, kv_cache_dtype)
         self.threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0) or _cores()
         self._library = load()
         tensors = read_tensors(folder)
@@ -139,7 +139,10 @@ class NativeModel:
         norm = self._hold(tensors["model.norm.weight"].float())
         pointers = [t.data_ptr() for t in (codes, cosine, sine, embedding, head, norm)]
         self._model = self._library.lora_agent_new(
-            _ints([*sizes, config.vocab, kind]), config.eps, *pointers, self.threads
+            _ints([*sizes, config.vocab, kind, INT8 if kv_cache_dtype == "int8" else F32]),
+            config.eps,
+            *pointers,
+            self.threads,
         )
         if not self._model:
             raise MemoryError("no memory for the model")

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-NF4, BF16, F32 = 0, 1, 2
-"""Kinds of weights, as in forward.c."""
+NF4, BF16, F32, INT8 = 0, 1, 2, 3
+"""How numbers are stored, as in forward.c; INT8 for keys and values alone."""
 BLOCK = 64
 """Weights that share a scale."""
 
