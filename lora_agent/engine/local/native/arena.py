@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import mmap
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -24,18 +26,22 @@ class Arena:
 
     def put(self, tensor: Tensor) -> Tensor:
         """A contiguous copy."""
-        size = tensor.numel() * tensor.element_size()
+        return self.zeros(tensor.shape, tensor.dtype).copy_(tensor)
+
+    def zeros(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        size = math.prod(shape) * dtype.itemsize
         self.memory_bytes += size
         if not size:
-            return tensor
+            return torch.zeros(tuple(shape), dtype=dtype)
         if self._used + size > self._block.numel():
             self._block, self._used = _mapping(max(size, _BLOCK)), 0
-        copy = self._block[self._used : self._used + size].view(tensor.dtype).view(tensor.shape)
+        place = self._block[self._used : self._used + size]
         self._used += size + -size % _LINE
-        return copy.copy_(tensor)
+        return place.view(dtype).view(tuple(shape))
 
 
 def _mapping(size: int) -> Tensor:
+    """Zeros."""
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     memory.madvise(mmap.MADV_HUGEPAGE)
     return torch.frombuffer(memory, dtype=torch.uint8)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
 
 from lora_agent.engine.local.bank import AdapterBank
 from lora_agent.engine.local.native.arena import Arena
@@ -43,11 +42,10 @@ class NativeBank(AdapterBank):
             for place, layers in enumerate(PLACES):
                 names = [f"model.layers.{layer}.{name}" for name in layers]
                 if any(name in tensors for name in names):
-                    a, b, scaling = self._stack(names, tensors)
-                    self._model.set_adapter(pointer, layer, place, Update(held.put(a), held.put(b), scaling))
+                    self._model.set_adapter(pointer, layer, place, self._stack(names, tensors, held))
         self._pointers[slot], self._held[slot] = pointer, held
 
-    def _stack(self, names: list[str], tensors: Mapping[str, LoraTensors]) -> tuple[Tensor, Tensor, list[float]]:
+    def _stack(self, names: list[str], tensors: Mapping[str, LoraTensors], memory: Arena) -> Update:
         """A of the layers one below the other, each padded to the same rank; B likewise, in CHUNKs of rows.
 
         bfloat16 stays what it is; anything else becomes float32, so that nothing is rounded."""
@@ -58,14 +56,13 @@ class NativeBank(AdapterBank):
         exact = all(t.dtype == torch.bfloat16 for update in some for t in (update.a, update.b))
         dtype = torch.bfloat16 if exact else torch.float32
         shapes = [self.shapes[name] for name in names]
-        a = torch.zeros(len(names) * rank, shapes[0][1], dtype=dtype)
-        b = torch.zeros(sum(out for out, _ in shapes), rank, dtype=dtype)
-        row = 0
+        a = memory.zeros((len(names), rank, shapes[0][1]), dtype)
+        b = memory.zeros((sum(out for out, _ in shapes) // CHUNK, rank, CHUNK), dtype)
+        first = 0
         for index, (update, (out, _)) in enumerate(zip(updates, shapes, strict=True)):
             if update is not None:
                 own = update.a.shape[0]
-                a[index * rank : index * rank + own] = update.a
-                b[row : row + out, :own] = update.b
-            row += out
-        scaling = [0.0 if update is None else update.scaling for update in updates]
-        return a, b.view(-1, CHUNK, rank).transpose(1, 2), scaling
+                a[index, :own] = update.a
+                b[first : first + out // CHUNK, :own] = update.b.view(-1, CHUNK, own).transpose(1, 2)
+            first += out // CHUNK
+        return Update(a, b, [0.0 if update is None else update.scaling for update in updates])

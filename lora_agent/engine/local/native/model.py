@@ -12,6 +12,7 @@ import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ class Update:
     """What an adapter does at one place: y += B (scaling A x), bfloat16 or float32, ranks padded to LANES."""
 
     a: Tensor
-    """(layers at the place * rank, in)"""
+    """(layers at the place, rank, in)"""
     b: Tensor
     """(out / CHUNK, rank, CHUNK)"""
     scaling: Sequence[float]
@@ -167,7 +168,7 @@ class NativeModel:
         floats = [None if t is None else self._hold(t.float()).data_ptr() for t in held]
         self._library.lora_agent_set_norms(self._model, index, *floats)
 
-    @property
+    @cached_property
     def shapes(self) -> dict[str, tuple[int, int]]:
         """(out, in) of every adaptable layer by its path."""
         c = self.config
