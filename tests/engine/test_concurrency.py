@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lora_agent.engine.local import engine as local_engine
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.engine.local.native.passes import PIECE_TOKENS
 from lora_agent.types import Usage
@@ -130,3 +131,29 @@ def test_who_waits_goes_on_when_the_reader_fails(make_engine: Callable[..., Loca
         inside.wait(10)
         with engine.prefixes.reading(None, ids), pytest.raises(ValueError, match="the reader fails"):
             failing.result(10)
+
+
+def test_who_uses_a_resident_adapter_does_not_wait_for_one_that_is_being_loaded(
+    make_engine: Callable[..., LocalEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine()
+    (resident, request), *_ = CALLS
+    expected = engine.call(resident, request).output
+    other = next(name for name in KINDS if name != resident)
+    begun, go_on = threading.Event(), threading.Event()
+    read = local_engine.read_tensors
+
+    def slow(*args: Any) -> Any:
+        begun.set()
+        assert go_on.wait(30)
+        return read(*args)
+
+    monkeypatch.setattr(local_engine, "read_tensors", slow)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = (pool.submit(engine.call, other, request) for _ in range(2))
+        assert begun.wait(10)
+        assert engine.call(resident, request).output == expected
+        assert not first.done()
+        assert not second.done()
+        go_on.set()
+        assert first.result(30).output == second.result(30).output

@@ -26,7 +26,15 @@ from lora_agent.engine.local.runner import Runner
 from lora_agent.engine.local.session import LocalSession
 from lora_agent.engine.shared import SharedEngine
 from lora_agent.errors import PackageFormatError, UnknownAdapterError
-from lora_agent.registry import AdapterPackage, Registry, check_base, check_fingerprint, check_gate, read_tensors
+from lora_agent.registry import (
+    AdapterPackage,
+    LoraTensors,
+    Registry,
+    check_base,
+    check_fingerprint,
+    check_gate,
+    read_tensors,
+)
 from lora_agent.render import read_messages, read_tools
 from lora_agent.types import JsonSchema, Message, Result, Tool
 
@@ -49,6 +57,7 @@ class LocalEngine(SharedEngine):
         self.bank, self.runner = self._forward_pass(slots)
         self.prefixes = PrefixCache()
         self.vocabulary = base.vocabulary
+        self._loading: set[str] = set()
         self._proven: set[str] = set()
 
     def _forward_pass(self, slots: int) -> tuple[AdapterBank, Runner]:
@@ -117,20 +126,10 @@ class LocalEngine(SharedEngine):
         check_gate(package, allow_ungated=self.allow_ungated)
         return package
 
-    def resident(self, package: AdapterPackage, keep: Sequence[str] = ()) -> int:
+    def resident(self, package: AdapterPackage) -> int:
         """The slot of a package's weights; reads them, and proves them by the fingerprint, when they are not in."""
-        slot = self.bank.find(package.digest)
-        if slot is not None:
+        with self.using(package) as (slot,):
             return slot
-        slot = self.bank.put(package.digest, read_tensors(package, self.bank.shapes), keep)
-        if package.digest not in self._proven:
-            try:
-                self._prove(package, slot)
-            except BaseException:
-                self.bank.drop(package.digest)
-                raise
-            self._proven.add(package.digest)
-        return slot
 
     @contextmanager
     def using(self, *packages: AdapterPackage) -> Iterator[list[int]]:
@@ -141,12 +140,8 @@ class LocalEngine(SharedEngine):
         slots: list[int] = []
         try:
             for package in packages:
-                with self._slot_freed:
-                    while (slot := self._try(package, keep)) is None:
-                        self._slot_freed.wait()
-                    self.bank.pin(package.digest)
+                slots.append(self._pin(package, keep))
                 held.append(package.digest)
-                slots.append(slot)
             yield slots
         finally:
             with self._slot_freed:
@@ -154,9 +149,45 @@ class LocalEngine(SharedEngine):
                     self.bank.unpin(digest)
                 self._slot_freed.notify_all()
 
-    def _try(self, package: AdapterPackage, keep: Sequence[str]) -> int | None:
+    def _pin(self, package: AdapterPackage, keep: Sequence[str]) -> int:
+        """While one thread reads and proves an adapter, those who want it wait, and nobody else does."""
+        digest = package.digest
+        with self._slot_freed:
+            while digest in self._loading:
+                self._slot_freed.wait()
+            slot = self.bank.find(digest)
+            if slot is not None:
+                self.bank.pin(digest)
+                return slot
+            self._loading.add(digest)
         try:
-            return self.resident(package, keep)
+            return self._load(package, keep)
+        finally:
+            with self._slot_freed:
+                self._loading.discard(digest)
+                self._slot_freed.notify_all()
+
+    def _load(self, package: AdapterPackage, keep: Sequence[str]) -> int:
+        digest = package.digest
+        tensors = read_tensors(package, self.bank.shapes)
+        with self._slot_freed:
+            while (slot := self._put(digest, tensors, keep)) is None:
+                self._slot_freed.wait()
+            self.bank.pin(digest)
+        if digest not in self._proven:
+            try:
+                self._prove(package, slot)
+            except BaseException:
+                with self._slot_freed:
+                    self.bank.unpin(digest)
+                    self.bank.drop(digest)
+                raise
+            self._proven.add(digest)
+        return slot
+
+    def _put(self, digest: str, tensors: Mapping[str, LoraTensors], keep: Sequence[str]) -> int | None:
+        try:
+            return self.bank.put(digest, tensors, keep)
         except NoFreeSlotError:
             return None
 
