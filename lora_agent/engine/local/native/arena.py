@@ -34,14 +34,14 @@ class Arena:
         if not size:
             return torch.zeros(tuple(shape), dtype=dtype)
         if self._used + size > self._block.numel():
-            self._block, self._used = _mapping(max(size, _BLOCK)), 0
+            self._block, self._used = huge(max(size, _BLOCK)), 0
         place = self._block[self._used : self._used + size]
         self._used += size + -size % _LINE
         return place.view(dtype).view(tuple(shape))
 
 
-def _mapping(size: int) -> Tensor:
-    """Zeros."""
+def huge(size: int) -> Tensor:
+    """uint8 zeros, in huge pages where the system has them."""
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     memory.madvise(mmap.MADV_HUGEPAGE)
     return torch.frombuffer(memory, dtype=torch.uint8)

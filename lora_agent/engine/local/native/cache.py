@@ -8,9 +8,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lora_agent.engine.local.native.arena import huge
+
 KvCacheDtype = Literal["float32", "int8"]
 _STEP = 256
 """Tokens by which a full cache grows at least."""
+_HUGE = 32 * 2**20
+"""Bytes from which on a cache lies in huge pages. Smaller ones are mostly empty, and would take whole pages."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,18 @@ class KvShape:
 
     def empty(self, capacity: int) -> Tensor:
         """(layers, 2, kv_heads, capacity, bytes of a head's vector); int8 has a float32 scale behind each vector."""
-        width = self.head_dim + 4 if self.dtype == "int8" else 4 * self.head_dim
-        return torch.empty(self.layers, 2, self.kv_heads, capacity, width, dtype=torch.uint8)
+        shape = (self.layers, 2, self.kv_heads, capacity, self._width)
+        if self.token_bytes * capacity < _HUGE:
+            return torch.empty(shape, dtype=torch.uint8)
+        return huge(self.token_bytes * capacity).view(shape)
+
+    @property
+    def _width(self) -> int:
+        return self.head_dim + 4 if self.dtype == "int8" else 4 * self.head_dim
 
     @property
     def token_bytes(self) -> int:
-        return self.empty(1).numel()
+        return self.layers * 2 * self.kv_heads * self._width
 
 
 class KvCache:
@@ -50,7 +60,7 @@ class KvCache:
         """Room for `tokens` more; what is there stays."""
         needed = self._length + tokens
         if needed > self.capacity or self._length < self._shared:
-            data = self.shape.empty(max(needed, min(2 * self.capacity, self.capacity + 4 * _STEP), _STEP))
+            data = self.shape.empty(max(needed + _STEP, min(2 * self.capacity, self.capacity + 4 * _STEP)))
             data[:, :, :, : self._length] = self.data[:, :, :, : self._length]
             self.data, self._shared = data, 0
 

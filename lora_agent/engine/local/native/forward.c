@@ -786,7 +786,7 @@ static void attend(const model_t *s, int from, int to, int head, int heads, floa
 /* Work is handed out as blocks of rows of one sequence and groups of heads; where that makes few pieces of work, each head alone. */
 static void phase_attend(model_t *s, int thread) {
     int shared = s->heads / s->kv_heads, blocks = (s->rows + ATTEND_ROWS - 1) / ATTEND_ROWS;
-    int heads = blocks * s->kv_heads >= 2 * s->threads && shared <= MAX_SHARED ? shared : 1;
+    int heads = blocks * s->kv_heads >= s->threads && shared <= MAX_SHARED ? shared : 1;
     size_t room = (size_t)((s->max_positions_seen + 7) & ~7) * ATTEND_ROWS * heads + (size_t)ATTEND_TILE * s->head_dim;
     if (s->score_room[thread] < room) {
         free(s->score[thread]);

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -132,6 +133,8 @@ class NativeModel:
         self._keep: list[Tensor] = []  # what C holds pointers into
         table = tensors["model.embed_tokens.weight"]
         kind = kind_of(table)
+        self.table_itemsize = table.element_size()
+        """Bytes of a number of the embedding, which mostly is the vocabulary projection too."""
         embedding = self._hold(as_bytes(table))
         head = embedding if config.tied else self._hold(as_bytes(tensors["lm_head.weight"].to(table.dtype)))
         cosine, sine = (self._hold(t) for t in _rotations(config))
@@ -260,7 +263,10 @@ class NativeModel:
             self._library.lora_agent_head(self._model, len(few), _ints(few), _floats(logits))
         if not few:
             return logits
-        return torch.full((rows, self.config.vocab), -math.inf).index_copy_(1, torch.tensor(few), logits)
+        # numpy: rows of this size make torch wake its threads, which then get in the way of the next pass.
+        whole = np.full((rows, self.config.vocab), -math.inf, np.float32)
+        whole[:, few] = logits.numpy()
+        return torch.from_numpy(whole)
 
 
 def _ints(values: Sequence[int]) -> Any:

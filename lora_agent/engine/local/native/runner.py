@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,7 +54,7 @@ class NativeRunner(Runner):
         job = Job(ids, own, self._bank.pointer(slot), logits, tuple(layers), ahead)
         self.passes.do([job])
         hidden = torch.cat(job.hidden, 1) if job.hidden else torch.empty(0, 0, 0)
-        return Output(torch.cat(job.logits) if job.logits else torch.empty(0, 0), tuple(hidden))
+        return Output(_joined(job.logits), tuple(hidden))
 
     def _compute(self, pieces: list[Piece]) -> None:
         """One pass over the next tokens of several jobs."""
@@ -90,7 +91,14 @@ class NativeRunner(Runner):
         rows = zip(feeds, caches, slots, ahead or [None] * len(feeds), strict=True)
         jobs = [Job(f, c, self._bank.pointer(s), int(logits), ahead=a) for f, c, s, a in rows]
         self.passes.do(jobs)
-        return torch.cat([part for job in jobs for part in job.logits]) if logits else torch.empty(0, 0)
+        return _joined([part for job in jobs for part in job.logits])
+
+
+def _joined(pieces: list[Tensor]) -> Tensor:
+    """numpy: torch's threads, woken to copy rows of this size, would get in the way of the next pass."""
+    if not pieces:
+        return torch.empty(0, 0)
+    return pieces[0] if len(pieces) == 1 else torch.from_numpy(np.concatenate([piece.numpy() for piece in pieces]))
 
 
 class RaggedBatch:
