@@ -59,6 +59,7 @@ class LocalEngine(SharedEngine):
         self.vocabulary = base.vocabulary
         self._loading: set[str] = set()
         self._proven: set[str] = set()
+        self._base_prints: dict[tuple[tuple[int, ...], ...], list[float]] = {}
 
     def _forward_pass(self, slots: int) -> tuple[AdapterBank, Runner]:
         """Where adapters lie and how tokens are read, for the kernels that were chosen."""
@@ -194,7 +195,10 @@ class LocalEngine(SharedEngine):
     def _prove(self, package: AdapterPackage, slot: int) -> None:
         """Fail closed: the adapter must act here as it did where it was built."""
         print_ = package.manifest.fingerprint
-        base = self.runner.logprobs(print_.canary, print_.positions, print_.targets)
+        key = (tuple(print_.canary), tuple(print_.positions), tuple(print_.targets))
+        base = self._base_prints.get(key)  # most packages are printed on the same text
+        if base is None:
+            base = self._base_prints[key] = self.runner.logprobs(*key)
         adapted = self.runner.logprobs(print_.canary, print_.positions, print_.targets, slot)
         check_fingerprint(print_, base, adapted)
 

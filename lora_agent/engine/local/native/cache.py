@@ -13,6 +13,7 @@ from lora_agent.engine.local.native.arena import huge
 KvCacheDtype = Literal["float32", "int8"]
 _STEP = 256
 """Tokens by which a full cache grows at least."""
+_SPARE = 1.2
 _HUGE = 32 * 2**20
 """Bytes from which on a cache lies in huge pages. Smaller ones are mostly empty, and would take whole pages."""
 
@@ -73,7 +74,12 @@ class KvCache:
         self._length = max(0, self._length + tokens)
 
     def snapshot(self) -> Snapshot:
-        """What is held now, without a copy: this cache moves elsewhere before it writes there."""
+        """What is held now. A cache with much room to spare is copied, so that the room is not kept with it; another is
+        shared, and moves elsewhere before it writes there."""
+        if self.capacity > _SPARE * self._length:
+            data = self.shape.empty(self._length)
+            data[:] = self.data[:, :, :, : self._length]
+            return Snapshot(data, self._length)
         self._shared = max(self._shared, self._length)
         return Snapshot(self.data, self._length)
 
