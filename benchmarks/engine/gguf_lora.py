@@ -47,8 +47,8 @@ def convert(folder: Path, out: Path, *, layers: int, heads: int, kv_heads: int) 
 
 
 def interleave(weight: torch.Tensor, heads: int) -> torch.Tensor:
-    """Rows of a query or key product, (heads × size, n), in llama.cpp's order. transformers rotates row i of a head with
-    row i + size/2, llama.cpp's `llama` with the next one, so the two halves of a head are dealt out in turn."""
+    """Rows of a query or key product, (heads × size, n), in llama.cpp's order. transformers rotates row i of a head
+    with row i + size/2, llama.cpp's `llama` with the next one: the two halves of a head are dealt out in turn."""
     halves = weight.reshape(heads, 2, weight.shape[0] // heads // 2, weight.shape[1])
     return halves.transpose(1, 2).reshape(weight.shape)
 

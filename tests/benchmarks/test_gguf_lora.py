@@ -26,7 +26,8 @@ def adapter(folder: Path, **config: object) -> dict[str, torch.Tensor]:
         tensors[f"{name}.lora_B.weight"] = torch.randn(out, RANK, generator=generator)
     folder.mkdir()
     save_file(tensors, folder / "adapter_model.safetensors")
-    whole = {"peft_type": "LORA", "r": RANK, "lora_alpha": 6, "target_modules": [m.split(".")[1] for m in rows], **config}
+    modules = [module.split(".")[1] for module in rows]
+    whole = {"peft_type": "LORA", "r": RANK, "lora_alpha": 6, "target_modules": modules, **config}
     (folder / "adapter_config.json").write_text(json.dumps(whole))
     return tensors
 
