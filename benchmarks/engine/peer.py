@@ -13,11 +13,8 @@ class Peer(ABC):
     name; those that return seconds time the part that counts themselves."""
 
     name: str
-
-    @property
-    @abstractmethod
-    def build(self) -> str:
-        """Versions, and what else a reader of the figures must know of it."""
+    build: str
+    """Versions, and what else a reader of the figures must know of it."""
 
     @abstractmethod
     def prefill(self, ids: list[int]) -> float | None:

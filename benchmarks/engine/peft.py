@@ -37,11 +37,8 @@ class Peft(Batching):
         self._engine = engine
         self._stop = engine.base.renderer.stop_token_ids[0]
         self._plain: set[str] = set()
-
-    @property
-    def build(self) -> str:
         versions = (f"{name} {version(name)}" for name in ("torch", "transformers", "peft", "bitsandbytes"))
-        return f"{', '.join(versions)}, {torch.get_num_threads()} threads"
+        self.build = f"{', '.join(versions)}, {torch.get_num_threads()} threads"
 
     @torch.inference_mode()
     def prefill(self, ids: list[int]) -> None:

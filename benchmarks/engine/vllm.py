@@ -21,11 +21,13 @@ from lora_agent.engine.remote.wire import structured
 from lora_agent.registry import read_peft_config
 
 from .cases import Call
+from .environment import as_started
 from .peer import Serving
 from .plain import write_plain
 
 PYTHON = "LORA_AGENT_VLLM"
 BASE = "base"
+DTYPE = os.environ.get("X_DTYPE", "bfloat16")
 START_S = 900
 READ_S = 900
 """Of one request: a busy machine takes its time."""
@@ -51,14 +53,11 @@ class Vllm(Serving):
         self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=READ_S, trust_env=False)
         try:
             self._wait()
+            version = self._http.get("/version").raise_for_status().json()["version"]
         except BaseException:
             self.close()
             raise
-
-    @property
-    def build(self) -> str:
-        found = self._http.get("/version").raise_for_status().json()["version"]
-        return f"vLLM {found}, bfloat16, plain LoRA"
+        self.build = f"vLLM {version}, {DTYPE}, adapters as plain LoRAs"
 
     def prefill(self, ids: list[int]) -> float:
         return self._timed(BASE, ids, max_tokens=1)
@@ -143,33 +142,23 @@ class Vllm(Serving):
 def _arguments(base: Path, adapters: dict[str, Path], port: int) -> list[str]:
     """The module, since the wheel for CPUs has no working `vllm` script, and what follows it."""
     server = ["vllm.entrypoints.openai.api_server", "--host", "127.0.0.1", "--port", str(port)]
-    model = [
-        "--dtype",
-        "float32",
-        "--model",
-        str(base),
-        "--served-model-name",
-        BASE,
-        "--max-model-len",
-        "4096",
-        "--max-num-seqs",
-        "16",
-    ]
+    model = ["--model", str(base), "--served-model-name", BASE, "--dtype", DTYPE]
+    limits = ["--max-model-len", "4096", "--max-num-seqs", "16"]
     rank = max(read_peft_config(folder).r for folder in adapters.values())
     lora = ["--enable-lora", "--max-lora-rank", str(rank), "--max-loras", str(len(adapters)), "--lora-modules"]
     grammar = ["--structured-outputs-config", '{"backend":"guidance","disable_any_whitespace":true}']
-    return [*server, *model, *lora, *(f"{name}={folder}" for name, folder in adapters.items()), *grammar]
+    return [*server, *model, *limits, *lora, *(f"{name}={folder}" for name, folder in adapters.items()), *grammar]
 
 
 def _start(command: list[str], threads: int, log: BinaryIO) -> subprocess.Popen[bytes]:
     # As many threads as the others, where the system puts them: by itself vLLM leaves a core free.
     cores = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(threads), "VLLM_CPU_KVCACHE_SPACE": "1"}
     # A busy machine: a step may wait for minutes, and vLLM would take itself for dead.
-    patience = {"VLLM_RPC_TIMEOUT": "1800000", "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": "1800"}
+    patience = {"VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": "1800"}
     # The last one opens /reset_prefix_cache.
     own = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_SERVER_DEV_MODE": "1"}
     # Its environment is its own: no modules of ours.
-    inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    inherited = {name: value for name, value in as_started().items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     return subprocess.Popen(
         command,
         env={**inherited, **cores, **patience, **own},
