@@ -27,7 +27,6 @@ from .plain import write_plain
 
 PYTHON = "LORA_AGENT_VLLM"
 BASE = "base"
-DTYPE = os.environ.get("X_DTYPE", "bfloat16")
 START_S = 900
 READ_S = 900
 """Of one request: a busy machine takes its time."""
@@ -57,7 +56,7 @@ class Vllm(Serving):
         except BaseException:
             self.close()
             raise
-        self.build = f"vLLM {version}, {DTYPE}, adapters as plain LoRAs"
+        self.build = f"vLLM {version}, {_dtype()}, adapters as plain LoRAs"
 
     def prefill(self, ids: list[int]) -> float:
         return self._timed(BASE, ids, max_tokens=1)
@@ -142,7 +141,7 @@ class Vllm(Serving):
 def _arguments(base: Path, adapters: dict[str, Path], port: int) -> list[str]:
     """The module, since the wheel for CPUs has no working `vllm` script, and what follows it."""
     server = ["vllm.entrypoints.openai.api_server", "--host", "127.0.0.1", "--port", str(port)]
-    model = ["--model", str(base), "--served-model-name", BASE, "--dtype", DTYPE]
+    model = ["--model", str(base), "--served-model-name", BASE, "--dtype", _dtype()]
     limits = ["--max-model-len", "4096", "--max-num-seqs", "16"]
     rank = max(read_peft_config(folder).r for folder in adapters.values())
     lora = ["--enable-lora", "--max-lora-rank", str(rank), "--max-loras", str(len(adapters)), "--lora-modules"]
@@ -166,6 +165,13 @@ def _start(command: list[str], threads: int, log: BinaryIO) -> subprocess.Popen[
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
+
+
+def _dtype() -> str:
+    """The faster one: where the CPU has no products of bfloat16, vLLM read a prompt of 512 tokens four times as fast in
+    float32 and made a tool call in 0.8 times the time; only decoding took 1.2 times as long."""
+    info = Path("/proc/cpuinfo")
+    return "bfloat16" if info.exists() and "avx512_bf16" in info.read_text() else "float32"
 
 
 def _free_port() -> int:
