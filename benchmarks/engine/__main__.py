@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import signal
 import sys
 from collections.abc import Mapping
@@ -54,7 +56,8 @@ def main() -> int:
         results = [run(measure, options.runs) for measure in chosen]
         written = {} if options.check else _outputs(engine, found)
         builds = {name: peer.build for name, peer in found.items()}
-    facts = {"kernels": engine.base.kernels, "threads": threads, "runs": options.runs, **builds}
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    facts = {"machine": machine, "kernels": engine.base.kernels, "threads": threads, "runs": options.runs, **builds}
     _save(options.out, results, facts, written, missing)
     print_results(results, missing)
     for name, text in written.items():
