@@ -10,7 +10,7 @@ from typing import Any
 
 from lora_agent.training import plot
 
-_WIDTH, _NAMES, _VALUES, _LINE = 720, 250, 90, 22
+_WIDTH, _NAMES, _VALUES, _LINE = 720, 250, 130, 22
 _FIRST, _OTHERS, _SPREAD = "#1f6feb", "#8c959f", "#1f2328"
 
 
