@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Timed = Callable[[], float | None]
@@ -20,6 +20,14 @@ class Measure:
     """The first one is what the others' ratios are taken to."""
     bounds: Mapping[str, float] = field(default_factory=dict)
     """Ratio by system: `--check` fails when the first system takes more than this times that system's time."""
+    pairs: Sequence[tuple[str, str]] = ()
+    """Other ratios worth a line: the first one's time to the second one's."""
+
+    def only_bounds(self) -> Measure:
+        """Without the systems that no bound needs."""
+        first, *_ = self.systems
+        needed = {name: work for name, work in self.systems.items() if name == first or name in self.bounds}
+        return replace(self, systems=needed, pairs=())
 
 
 def timed(work: Callable[[], object]) -> Timed:
@@ -49,13 +57,19 @@ def run(measure: Measure, runs: int) -> dict[str, Any]:
             "min_ms": round(min(values), 2),
             "max_ms": round(max(values), 2),
             "ratio": round(median[name] / median[first], 2),
+            "times_ms": [round(value, 2) for value in values],
         }
         for name, values in times.items()
     ]
     here = {name: ratio for name, ratio in measure.bounds.items() if name in median}
     holds = all(median[first] <= ratio * median[name] for name, ratio in here.items()) if here else None
     bound = ", ".join(f"at most {ratio:.2f} × {name}" for name, ratio in here.items())
-    return {"name": measure.name, "n": runs, "rows": rows, "bound": bound, "holds": holds}
+    pairs = [
+        {"of": of, "to": to, "ratio": round(median[of] / median[to], 2)}
+        for of, to in measure.pairs
+        if of in median and to in median
+    ]
+    return {"name": measure.name, "n": runs, "rows": rows, "pairs": pairs, "bound": bound, "holds": holds}
 
 
 def print_results(results: list[dict[str, Any]], missing: Mapping[str, str]) -> None:
@@ -64,6 +78,8 @@ def print_results(results: list[dict[str, Any]], missing: Mapping[str, str]) -> 
         print(f"\n{result['name']}, n = {result['n']}{verdict[result['holds']]}")
         for row in result["rows"]:
             spread = f"{row['min_ms']:.1f} to {row['max_ms']:.1f}"
-            print(f"  {row['system']:<24} {row['median_ms']:>10.1f} ms   ({spread})   × {row['ratio']:.2f}")
+            print(f"  {row['system']:<40} {row['median_ms']:>10.1f} ms   ({spread})   × {row['ratio']:.2f}")
+        for pair in result["pairs"]:
+            print(f"  {pair['of']} : {pair['to']} = {pair['ratio']:.2f}")
     for name, reason in missing.items():
         print(f"\nmissing: {name} ({reason})")

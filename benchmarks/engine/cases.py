@@ -41,6 +41,10 @@ class Call:
     max_tokens: int
 
 
+def request(city: str) -> str:
+    return f"What is the weather in {city}?"
+
+
 def tool_call(engine: LocalEngine, request: str) -> Call:
     return _call(engine, "tool_call", {"messages": [{"role": "user", "content": request}], "tools": TOOLS})
 
@@ -53,7 +57,7 @@ def long_talk(engine: LocalEngine, tokens: int) -> list[dict[str, Any]]:
     """A conversation of about this many tokens."""
     renderer = engine.base.renderer
     count = max(1, tokens // len(renderer.text(FILLER)))
-    return [{"role": "user", "content": FILLER * count + "What is the weather in Lagos?"}]
+    return [{"role": "user", "content": FILLER * count + request(CITIES[0])}]
 
 
 def _call(engine: LocalEngine, adapter: str, inputs: dict[str, Any]) -> Call:

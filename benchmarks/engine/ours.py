@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -28,14 +29,12 @@ class Ours:
         for _ in range(tokens):
             logits = runner.read([int(logits.argmax())], cache, slot)
 
-    def call(self, call: Call) -> None:
+    def call(self, call: Call) -> str:
         self.engine.prefixes.clear()
-        self.engine.call(call.adapter, call.inputs)
+        return self.engine.call(call.adapter, call.inputs).raw
 
-    def after_another(self, first: Call, second: Call) -> float:
+    def first_token(self, first: Call, second: Call) -> float:
         """Seconds from asking for a second adapter on a conversation that has been read to its first token."""
-        import time
-
         runner = self.engine.runner
         cache = runner.new_cache()
         runner.read(first.context, cache)

@@ -20,7 +20,7 @@ def bench(
     """Measure prefill, routing, each shipped adapter and batches, part by part: medians with least and most.
 
     Compare ratios within a run, never absolute times of two machines. `python -m benchmarks.engine` in the repository
-    compares with transformers, PEFT and llama.cpp.
+    compares with transformers and PEFT, llama.cpp and vLLM.
     """
     from lora_agent.benchmarks.steps import measure, show
 

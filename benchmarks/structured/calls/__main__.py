@@ -18,6 +18,7 @@ from lora_agent.render import read_messages
 from lora_agent.structured import compile_schema, validate
 from lora_agent.types import Result
 
+from ... import plot
 from ...rounds import Measure, print_results, run, timed
 from . import peers
 from .cases import CASES, Case
@@ -30,7 +31,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.structured.calls", description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="runs per system and case")
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("--out", type=Path, default=Path("runs/bench-calls.json"))
+    parser.add_argument("--out", type=Path, default=Path("runs/bench-calls.json"), help="the plot is .html beside it")
     options = parser.parse_args()
     engine = Engine.load()
     if not isinstance(engine, LocalEngine):
@@ -48,6 +49,7 @@ def main() -> int:
     print_results([], missing)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps({"missing": missing, "measures": results, "facts": facts}, indent=1))
+    plot.write(options.out.with_suffix(".html"), "Structured calls: median milliseconds and spread", results, missing)
     return 1 if options.check and any(result["holds"] is False for result in results) else 0
 
 

@@ -12,7 +12,7 @@ from lora_agent.engine.local.checkpoint import ensure_checkpoint
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.structured import compile_schema
 
-from ...engine.peers import GrammarProcessor
+from ...engine.peft import GrammarProcessor
 from .cases import Case
 
 MAX_TOKENS = 160
