@@ -27,7 +27,7 @@ class Ours:
         cache = runner.new_cache()
         logits = runner.read(ids, cache)
         for _ in range(tokens):
-            logits = runner.read([int(logits.argmax())], cache, slot)
+            logits = runner.read([int(logits.numpy().argmax())], cache, slot)
 
     def call(self, call: Call) -> str:
         self.engine.prefixes.clear()
@@ -58,7 +58,7 @@ class Ours:
         batch = runner.batch(len(slots))
         logits = batch.read([ids] * len(slots), [0] * len(slots))
         for _ in range(tokens):
-            logits = batch.read([[int(row.argmax())] for row in logits], slots)
+            logits = batch.read([[int(row.numpy().argmax())] for row in logits], slots)
 
     def concurrent(self, calls: Sequence[Call], threads: int) -> None:
         self.engine.prefixes.clear()

@@ -41,6 +41,9 @@ from lora_agent.types import JsonSchema, Message, Result, Tool
 if TYPE_CHECKING:
     from lora_agent.routing import Router
 
+_PRINTS = 64
+"""Texts of fingerprints whose reading by the base is remembered."""
+
 
 class LocalEngine(SharedEngine):
     """Made by `Engine.load`. Calls from several threads are safe. On the compiled forward pass they are
@@ -198,6 +201,8 @@ class LocalEngine(SharedEngine):
         key = (tuple(print_.canary), tuple(print_.positions), tuple(print_.targets))
         base = self._base_prints.get(key)  # most packages are printed on the same text
         if base is None:
+            if len(self._base_prints) == _PRINTS:
+                self._base_prints.clear()
             base = self._base_prints[key] = self.runner.logprobs(*key)
         adapted = self.runner.logprobs(print_.canary, print_.positions, print_.targets, slot)
         check_fingerprint(print_, base, adapted)

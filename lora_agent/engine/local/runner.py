@@ -127,7 +127,8 @@ class Runner(ABC):
         self, ids: Sequence[int], positions: Sequence[int], targets: Sequence[int], slot: int = BASE_SLOT
     ) -> list[float]:
         """Natural-log probabilities of `targets[i]` after `ids[: positions[i] + 1]`, without any cache."""
-        out = self.forward(ids, None, slot, logits=len(ids)).logits
-        scores = torch.log_softmax(out[list(positions)].float(), -1)
+        first = min(positions)
+        out = self.forward(ids, None, slot, logits=len(ids) - first).logits
+        scores = torch.log_softmax(out[[position - first for position in positions]].float(), -1)
         picked = scores.gather(1, torch.tensor(list(targets), device=scores.device)[:, None])[:, 0]
         return [float(v) for v in picked]
