@@ -1,7 +1,8 @@
 """What adding one adapter does to the others: their probabilities, and where the router sends their requests.
 
 Outputs must not change at all: each adapter's canary (the fingerprint's) is read before and after the new one lies in a
-slot. The router's confusion matrix over the examples on the others' cards is counted with and without the new card.
+slot. The router's confusion matrix over the examples on the others' cards is counted with and without the new card; a
+version of the adapter that is installed already is there in both, since it is what the new one replaces.
 """
 
 from __future__ import annotations
@@ -21,17 +22,18 @@ Matrix = dict[str, dict[str, int]]
 def interference(base: BaseModel, package: AdapterPackage, engine: LocalEngine | None = None) -> dict[str, Any] | None:
     """None where no other adapter is installed or shipped for this base. `engine`: one on `base` whose slots can be
     used; its registry is left as it was."""
-    others = _others(base, package)
+    found = _installed(base)
+    others = {name: other for name, other in found.items() if name != package.name}
     if not others:
         return None
     if engine is None:
         engine = LocalEngine(base, Registry({}), allow_ungated=True)
-    before, known = engine.registry, dict(others)
+    before, known = engine.registry, found
     try:
         _use(engine, known)
         alone = {name: _canary(engine, other) for name, other in others.items()}
         matrix = _route(engine, others)
-        _use(engine, {**known, package.name: package})
+        _use(engine, {**others, package.name: package})
         engine.resident(package)
         beside = {name: _canary(engine, other) for name, other in others.items()}
         after = _route(engine, others)
@@ -53,13 +55,9 @@ def interference(base: BaseModel, package: AdapterPackage, engine: LocalEngine |
     }
 
 
-def _others(base: BaseModel, package: AdapterPackage) -> dict[str, AdapterPackage]:
+def _installed(base: BaseModel) -> dict[str, AdapterPackage]:
     own = base.identity.source_sha256
-    return {
-        name: found
-        for name, found in Registry.discover().packages.items()
-        if name != package.name and found.manifest.base.source_sha256 == own
-    }
+    return {n: p for n, p in Registry.discover().packages.items() if p.manifest.base.source_sha256 == own}
 
 
 def _use(engine: LocalEngine, packages: Mapping[str, AdapterPackage]) -> None:
