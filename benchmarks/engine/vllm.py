@@ -8,8 +8,9 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,6 +33,21 @@ READ_S = 900
 """Of one request: a busy machine takes its time."""
 
 
+def _awake(work: Callable[..., Any]) -> Callable[..., Any]:
+    """The server runs while it has its turn: its worker looks for work without a pause, and would keep a core from the
+    other systems."""
+
+    @wraps(work)
+    def wrapped(self: Vllm, *args: Any) -> Any:
+        os.killpg(self._process.pid, signal.SIGCONT)
+        try:
+            return work(self, *args)
+        finally:
+            os.killpg(self._process.pid, signal.SIGSTOP)
+
+    return wrapped
+
+
 class Vllm(Serving):
     """Prefix caching is on, as in our engine, and emptied before what is timed. An adapter is applied to the whole
     prompt, and its blocks of keys and values are its own: nothing of the base's context is found for it. Times include
@@ -49,31 +65,39 @@ class Vllm(Serving):
         with self._log.open("wb") as log:
             self._process = _start([python, "-m", *_arguments(base, plain, port)], threads, log)
         # The environment's proxies are not for the loopback.
-        self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=READ_S, trust_env=False)
+        # A connection a request: those that wait would time out while the server is stopped.
+        fresh = httpx.Limits(max_keepalive_connections=0)
+        self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=READ_S, trust_env=False, limits=fresh)
         try:
             self._wait()
             version = self._http.get("/version").raise_for_status().json()["version"]
+            os.killpg(self._process.pid, signal.SIGSTOP)
         except BaseException:
             self.close()
             raise
         self.build = f"vLLM {version}, {_dtype()}, adapters as plain LoRAs"
 
+    @_awake
     def prefill(self, ids: list[int]) -> float:
         return self._timed(BASE, ids, max_tokens=1)
 
+    @_awake
     def decode(self, ids: list[int], tokens: int) -> float:
         return self._timed(BASE, ids, max_tokens=tokens, ignore_eos=True)
 
+    @_awake
     def call(self, call: Call) -> str:
         self._forget()
         return self._call(call)
 
+    @_awake
     def first_token(self, first: Call, second: Call) -> float:
         self._timed(first.adapter, [*first.context, *first.tail], max_tokens=1)
         started = time.perf_counter()
         self._complete(second.adapter, [*second.context, *second.tail], max_tokens=1)
         return time.perf_counter() - started
 
+    @_awake
     def rows(self, ids: list[int], adapters: Sequence[str], tokens: int) -> float:
         """A request each, at once."""
         self._forget()
@@ -82,6 +106,7 @@ class Vllm(Serving):
             list(pool.map(lambda name: self._complete(name, ids, max_tokens=tokens, ignore_eos=True), adapters))
         return time.perf_counter() - started
 
+    @_awake
     def concurrent(self, calls: Sequence[Call], threads: int) -> float:
         self._forget()
         started = time.perf_counter()
@@ -93,6 +118,7 @@ class Vllm(Serving):
         """Ends the server with the processes that it started."""
         self._http.close()
         if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGCONT)
             os.killpg(self._process.pid, signal.SIGTERM)
             try:
                 self._process.wait(20)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,10 +25,10 @@ AdapterPathOption = Annotated[
 
 
 def open_engine(
-    base: str | None, quantization: str, device: str | None, adapters: Sequence[Path] | None
+    base: str | None, quantization: str, device: str | None, adapters: Sequence[Path] | None, **more: Any
 ) -> EngineProtocol:
-    """Load the base into this process."""
+    """Load the base into this process. `more`: further options of `Engine.load`."""
     from lora_agent.engine import Engine
 
     paths = [str(path) for path in adapters or ()]
-    return Engine.load(base, quantization=quantization, device=device, adapters=paths)
+    return Engine.load(base, quantization=quantization, device=device, adapters=paths, **more)

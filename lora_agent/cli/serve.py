@@ -47,6 +47,9 @@ def serve(
     base: options.BaseOption = None,
     quantization: options.QuantizationOption = "nf4",
     device: options.DeviceOption = None,
+    kv_cache_dtype: Annotated[
+        str, typer.Option("--kv-cache-dtype", help="Of keys and values: float32, or int8 in a quarter of the memory.")
+    ] = "float32",
 ) -> None:
     """Serve the OpenAI API on HOST:PORT. Keys come from LORA_AGENT_API_KEY (comma separated)."""
     if importlib.util.find_spec("fastapi") is None or importlib.util.find_spec("uvicorn") is None:
@@ -78,7 +81,7 @@ def serve(
         log_text=log_text,
     )
     return_large_blocks()
-    engine = options.open_engine(base, quantization, device, adapter_path)
+    engine = options.open_engine(base, quantization, device, adapter_path, kv_cache_dtype=kv_cache_dtype)
     run(create_app(engine, settings, tools=offered, documents=documents), host, port)
 
 

@@ -51,6 +51,9 @@ class Metrics:
             )
         if prefixes is not None:
             self._gauge("cached_tokens", "Tokens whose keys and values are kept", lambda: prefixes.tokens)
+        if (memory := getattr(engine, "admission", None)) is not None:
+            self._gauge("kv_tokens", "Tokens that requests at work may take of the KV memory", lambda: memory.used)
+            self._gauge("kv_waiting", "Requests waiting for KV memory", lambda: memory.waiting)
 
     def note(self, seen: Result | Route) -> None:
         """From a worker's thread."""

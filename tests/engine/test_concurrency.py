@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from lora_agent.engine.local import engine as local_engine
+from lora_agent.engine.local.admission import Admission
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.engine.local.native.passes import PIECE_TOKENS
+from lora_agent.errors import CancelledError, ContextTooLongError, DeadlineError
 from lora_agent.types import Usage
 
 from .conftest import KINDS
@@ -157,3 +159,78 @@ def test_who_uses_a_resident_adapter_does_not_wait_for_one_that_is_being_loaded(
         assert not second.done()
         go_on.set()
         assert first.result(30).output == second.result(30).output
+
+
+def test_requests_wait_for_memory_in_the_order_in_which_they_came(
+    make_engine: Callable[..., LocalEngine], kernels: str
+) -> None:
+    if kernels != "native":
+        pytest.skip("transformers keeps keys and values without a bound")
+    alone = run_all(make_engine(), 1)
+    engine = make_engine()
+    most = max(len(engine.session(call[1]["messages"])._ids) for call in CALLS) + 400
+    engine.admission.tokens = most
+    at_work: list[int] = []
+    enter = engine.admission._enter
+
+    def watched(*args: Any) -> None:
+        enter(*args)
+        at_work.append(engine.admission.used)
+
+    engine.admission._enter = watched  # type: ignore[method-assign]
+    assert [r.output for r in run_all(engine, 8)] == [r.output for r in alone]
+    assert max(at_work) <= most
+    assert engine.admission.used == engine.admission.waiting == 0
+
+
+def test_a_long_request_is_not_overtaken_for_ever() -> None:
+    admission = Admission(100)
+    order: list[str] = []
+    begun, end = threading.Event(), threading.Event()
+
+    def work(name: str, tokens: int) -> None:
+        with admission.admitted(tokens):
+            order.append(name)
+            begun.set()
+            end.wait(10)
+
+    with ThreadPoolExecutor(3) as pool:
+        for number, (name, tokens) in enumerate((("first", 60), ("long", 90), ("short", 30))):
+            pool.submit(work, name, tokens)
+            assert begun.wait(10)
+            while admission.waiting < number:
+                time.sleep(0.001)
+        assert order == ["first"]  # the short one would fit, but the long one came before it
+        end.set()
+    assert order == ["first", "long", "short"]
+    assert admission.used == 0
+
+
+def test_who_waits_for_memory_heeds_its_deadline_and_its_cancelling() -> None:
+    admission = Admission(100)
+    with admission.admitted(80):
+        with pytest.raises(DeadlineError, match="80 of 100"), admission.admitted(40, deadline=time.monotonic() + 0.1):
+            pass
+        with pytest.raises(CancelledError), admission.admitted(40, cancel=lambda: True):
+            pass
+        with admission.admitted(20):
+            pass
+    with pytest.raises(ContextTooLongError, match="101 tokens"), admission.admitted(101):
+        pass
+    assert admission.used == admission.waiting == 0
+
+
+def test_a_cancelled_request_gives_its_memory_back_at_once(
+    make_engine: Callable[..., LocalEngine], kernels: str
+) -> None:
+    if kernels != "native":
+        pytest.skip("transformers keeps keys and values without a bound")
+    engine = make_engine()
+    pieces = engine.session("Tell me a joke").stream()
+    next(pieces)
+    assert engine.admission.used > 0
+    pieces.close()
+    assert engine.admission.used == 0
+    stopped = engine.session("Tell me a joke").generate(max_tokens=50, cancel=lambda: True)
+    assert stopped.finish_reason == "cancelled"
+    assert engine.admission.used == 0

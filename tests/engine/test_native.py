@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import torch
 
+from lora_agent.engine.local.base import load_base
 from lora_agent.engine.local.device import native_missing
 from lora_agent.engine.local.native.cache import KvCache
 from lora_agent.engine.local.native.model import Feed, NativeModel, why_not
+from lora_agent.errors import ConfigError
 
 pytestmark = pytest.mark.skipif(native_missing(None) is not None, reason=str(native_missing(None)))
 
@@ -200,3 +202,10 @@ def test_what_it_does_not_read_is_said(tmp_path: Path) -> None:
     ):
         (tmp_path / "config.json").write_text(json.dumps(config | change))
         assert reason in str(why_not(tmp_path))
+
+
+def test_keys_and_values_are_kept_as_asked_for_or_not_at_all(base_dir: Path) -> None:
+    with pytest.raises(ConfigError, match="'float8' is none of float32, int8"):
+        load_base(base_dir, kv_cache_dtype="float8")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="'unpacked' runs here"):
+        load_base(base_dir, kernels="unpacked", kv_cache_dtype="int8")

@@ -223,7 +223,7 @@ def test_a_wrong_recipe_is_exit_code_2_and_names_the_place(
 def test_too_few_rows_and_too_little_memory(
     project: Path, base_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("lora_agent.training.stages.probe.available", lambda: 1000)
+    monkeypatch.setattr("lora_agent.training.stages.probe.available_memory", lambda: 1000)
     assert train(project) == 3
     assert "Not even one row fits" in capsys.readouterr().err
     (project / "train.jsonl").write_text((project / "train.jsonl").read_text()[:600])

@@ -226,6 +226,14 @@ def test_a_second_adapter_is_looked_at_beside_the_first(
     assert found["outputs_changed"] == []
     assert found["examples"] == 2
     assert sum(found["router_before"]["ticket"].values()) == 2
+    (project / "second/other").rename(project / "adapters/other")  # installed: built again, it replaces itself
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORA_AGENT_ADAPTERS", str(project / "adapters"))
+        assert train(project, out="third") == 0
+    again = report(project, "validate", "third")["report"]["interference"]
+    assert again["others"] == ["ticket"]
+    assert again["router_before"] == again["router_after"] == found["router_after"]
+    assert again["moved"] == []
 
 
 def test_a_failing_gate_names_rows(
@@ -274,7 +282,7 @@ def test_too_little_memory_says_the_smallest_change(
     monkeypatch.setattr("lora_agent.training.stages.probe.forecast", note)
     assert train(project, "--dry-run", out="measured") == 0
     whole = need[0][1]
-    monkeypatch.setattr("lora_agent.training.stages.probe.available", lambda: int(whole * 0.999))
+    monkeypatch.setattr("lora_agent.training.stages.probe.available_memory", lambda: int(whole * 0.999))
     assert train(project, "--dry-run", out="tight") == 3
     assert "batch_rows: 7" in capsys.readouterr().err
 

@@ -135,16 +135,6 @@ def heaviest(batches: Sequence[Sequence[Encoded]]) -> Sequence[Encoded]:
     return max(batches, key=lambda rows: sum(len(r.suffix) + len(r.target) for r in rows) * 4 + sum(map(len, rows)))
 
 
-def available() -> int:
-    """Bytes that this process may still take, from the kernel's count (Linux) or physical memory elsewhere."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            fields = dict(line.split(":", 1) for line in file)
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
 def give_back() -> None:
     """Hand freed memory back to the system, which glibc keeps for itself."""
     gc.collect()

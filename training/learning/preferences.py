@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from lora_agent.engine.local.base import BaseModel
+from lora_agent.engine.local.device import available_memory
 from lora_agent.errors import ConfigError, DataError
 from lora_agent.registry import sha256_file
 
 from ..data.rows import read_rows
 from ..fit.loop import epochs
-from ..fit.memory import available, peak, reset_peak
+from ..fit.memory import peak, reset_peak
 from ..fit.saving import save_adapter
 from ..fit.trainable import add_adapter, load_frozen
 from ..recipe import Recipe
@@ -71,7 +72,7 @@ def probe(run: Run) -> dict[str, Any]:
     chosen = _heaviest(found, max(4, recipe.fit.batch_rows), method)
     once = {"max_steps": 1, "epochs": 1, "batch_rows": len(chosen), "report_to": ()}
     folder = run.folder / "probe"
-    room = available()
+    room = available_memory()
     reset_peak()
     short = recipe.model_copy(update={"fit": recipe.fit.model_copy(update=once)})
     done = ready.train(chosen, short, folder, key="probe")

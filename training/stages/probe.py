@@ -11,11 +11,12 @@ from typing import Any, NoReturn
 
 import torch
 
+from lora_agent.engine.local.device import available_memory
 from lora_agent.errors import MemoryForecastError
 
 from ..encode import Encoded, read_encoded
 from ..fit.loop import plan
-from ..fit.memory import Forecast, available, forecast, heaviest, peak, reset_peak, resident
+from ..fit.memory import Forecast, forecast, heaviest, peak, reset_peak, resident
 from ..fit.step import Objective
 from ..fit.trainable import add_adapter, load_for
 from ..learning import on_policy, preferences
@@ -47,7 +48,7 @@ def work(run: Run) -> dict[str, Any]:
     model = add_adapter(base, run.recipe.model_copy(update={"fit": fit}), steps=len(batches))
     objective = on_policy.objective(run, base, model, rows, fit) or Objective(model, fit)
     chosen = heaviest(batches)
-    held, room = resident(), available()
+    held, room = resident(), available_memory()
     expected = forecast(model, chosen, fit, held)
     if expected.total - held > room:
         _refuse(model, batches, fit, held, room, expected)

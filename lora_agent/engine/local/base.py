@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 
@@ -124,6 +124,9 @@ def load_base(
     """Load a base; None is the embedded one. Raises the BaseModelError family and ConfigError."""
     from transformers import AutoTokenizer
 
+    if kv_cache_dtype not in get_args(KvCacheDtype):
+        known = ", ".join(get_args(KvCacheDtype))
+        raise ConfigError(f"kv_cache_dtype={kv_cache_dtype!r} is none of {known}", hint="Leave it out for float32.")
     checkpoint = ensure_checkpoint(base, quantization)
     if dtype is not None and dtype != torch.float32 and kernels == "auto":
         kernels = "unpacked"  # the compiled forward pass computes in float32

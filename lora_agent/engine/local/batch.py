@@ -52,10 +52,13 @@ def call_batch(
     if prompted:
         for item in items:
             item.tail = _instruction(engine, item.package)
-        _run(engine, items, [BASE_SLOT] * len(items))
-    else:
-        with engine.using(*[item.package for item in items]) as slots:
-            _run(engine, items, slots)
+    tokens = sum(len(item.context) + len(item.tail) + item.row.options.max_tokens for item in items)
+    with engine.admission.admitted(tokens):
+        if prompted:
+            _run(engine, items, [BASE_SLOT] * len(items))
+        else:
+            with engine.using(*[item.package for item in items]) as slots:
+                _run(engine, items, slots)
     results = []
     for item, call in zip(items, calls, strict=True):
         completion = item.row.completion(engine.base.tokenizer, len(item.context) + len(item.tail), 0)

@@ -5,6 +5,7 @@ Nothing is assumed: neither CUDA nor AVX-512. Measurements behind the CPU choice
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import dataclass
 from functools import lru_cache
@@ -40,6 +41,21 @@ def cpu_flags() -> frozenset[str]:
             if line.startswith("flags"):
                 return frozenset(line.split()) & interesting
     return frozenset()
+
+
+def available_memory() -> int:
+    """Bytes that this process may still take: by the kernel's count and the limit of its container (Linux), or physical
+    memory elsewhere."""
+    try:
+        fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
+        free = int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        most, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+    except (OSError, ValueError):  # no such file, or "max"
+        return free
+    return min(free, max(0, most - used))
 
 
 def choose(device: str | None = None, kernels: str = "auto", base: Path | None = None) -> Choice:

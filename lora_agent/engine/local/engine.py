@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_agent.engine.contract import BASE_MAX_TOKENS
+from lora_agent.engine.local.admission import Admission
 from lora_agent.engine.local.bank import AdapterBank, NoFreeSlotError
 from lora_agent.engine.local.base import BaseModel, load_base
 from lora_agent.engine.local.batch import call_batch
 from lora_agent.engine.local.checkpoint import Quantization
 from lora_agent.engine.local.decode import DecodeOptions
+from lora_agent.engine.local.device import available_memory
 from lora_agent.engine.local.native.cache import KvCacheDtype
 from lora_agent.engine.local.prefix_cache import PrefixCache
 from lora_agent.engine.local.runner import Runner
@@ -49,7 +51,15 @@ class LocalEngine(SharedEngine):
     """Made by `Engine.load`. Calls from several threads are safe. On the compiled forward pass they are
     computed together, otherwise they take turns."""
 
-    def __init__(self, base: BaseModel, registry: Registry, *, slots: int = 8, allow_ungated: bool = False) -> None:
+    def __init__(
+        self,
+        base: BaseModel,
+        registry: Registry,
+        *,
+        slots: int = 8,
+        allow_ungated: bool = False,
+        kv_cache_memory_bytes: int | None = None,
+    ) -> None:
         self.base = base
         self.registry = registry
         self.allow_ungated = allow_ungated
@@ -59,10 +69,20 @@ class LocalEngine(SharedEngine):
         self._batches = threading.Lock()
         self.bank, self.runner = self._forward_pass(slots)
         self.prefixes = PrefixCache()
+        self.admission = Admission(self._kv_tokens(kv_cache_memory_bytes))
         self.vocabulary = base.vocabulary
         self._loading: set[str] = set()
         self._proven: set[str] = set()
         self._base_prints: dict[tuple[tuple[int, ...], ...], list[float]] = {}
+
+    def _kv_tokens(self, memory_bytes: int | None) -> int | None:
+        """How many tokens' keys and values requests at work may hold together; without a bound where transformers
+        keeps them."""
+        if self.base.native is None:
+            return None
+        if memory_bytes is None:
+            memory_bytes = available_memory() // 2
+        return memory_bytes // self.base.native.kv.token_bytes
 
     def _forward_pass(self, slots: int) -> tuple[AdapterBank, Runner]:
         """Where adapters lie and how tokens are read, for the kernels that were chosen."""
@@ -90,6 +110,7 @@ class LocalEngine(SharedEngine):
         kernels: str = "auto",
         dtype: Any = None,
         kv_cache_dtype: KvCacheDtype = "float32",
+        kv_cache_memory_bytes: int | None = None,
         slots: int = 8,
         allow_ungated: bool = False,
     ) -> LocalEngine:
@@ -100,13 +121,20 @@ class LocalEngine(SharedEngine):
 
         `kv_cache_dtype`: "int8" keeps keys and values in 8 bits with a scale a head: 12 instead of 45 KiB a token of
         the embedded base, so prefixes and sessions take a quarter of the memory, at logits that differ in the second
-        decimal (docs/performance.md).
+        decimal (docs/performance.md). `kv_cache_memory_bytes`: of all requests at work together; further ones wait for
+        their turn (default: half of the memory that is free now).
         """
         registry = Registry.discover([Path(p) for p in adapters])
         loaded = load_base(
             base, quantization=quantization, device=device, kernels=kernels, dtype=dtype, kv_cache_dtype=kv_cache_dtype
         )
-        return cls(loaded, registry, slots=slots, allow_ungated=allow_ungated)
+        return cls(
+            loaded,
+            registry,
+            slots=slots,
+            allow_ungated=allow_ungated,
+            kv_cache_memory_bytes=kv_cache_memory_bytes,
+        )
 
     @cached_property
     def adapters(self) -> Mapping[str, AdapterPackage]:

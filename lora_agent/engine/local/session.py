@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -53,6 +54,21 @@ class LocalSession:
         self._read: tuple[int, ...] = ()
         self._features: Tensor | None = None
         self._bare: LocalSession | None = None
+        self._inside = False
+
+    @contextmanager
+    def _admitted(self, tokens: int, options: DecodeOptions | None = None) -> Iterator[None]:
+        """Around reading: `tokens` are what it may come to at most. What is read on the way is part of it."""
+        if self._inside:
+            yield
+            return
+        deadline, cancel = (None, None) if options is None else (options.deadline, options.cancel)
+        with self._engine.admission.admitted(tokens, deadline=deadline, cancel=cancel):
+            self._inside = True
+            try:
+                yield
+            finally:
+                self._inside = False
 
     @property
     def context_tokens(self) -> int:
@@ -68,7 +84,7 @@ class LocalSession:
         ids = tuple(self._ids)
         if self._read == ids:
             return Usage(reused=len(ids))
-        with self._engine.prefixes.reading(None, ids):
+        with self._admitted(len(ids)), self._engine.prefixes.reading(None, ids):
             return self._prefill(ids)
 
     def _prefill(self, ids: tuple[int, ...]) -> Usage:
@@ -246,11 +262,12 @@ class LocalSession:
         row = self._row(grammar, options)
         tail = self._opening(schema, preamble)
         self._check_length(len(self._ids) + len(tail), options.max_tokens)
-        usage = self.prefill() + Usage(read=len(tail))
         tokenizer = self._engine.base.tokenizer
         repair = Repair(grammar, self._engine.vocabulary)
-        for _ in self._steps(self._ids, tail, BASE_SLOT, self._cache, row, repair):
-            yield (self._text(row.tokens) if row.text is None else row.text).rstrip("\ufffd")
+        with self._admitted(len(self._ids) + len(tail) + options.max_tokens, options):
+            usage = self.prefill() + Usage(read=len(tail))
+            for _ in self._steps(self._ids, tail, BASE_SLOT, self._cache, row, repair):
+                yield (self._text(row.tokens) if row.text is None else row.text).rstrip("\ufffd")
         completion = row.completion(tokenizer, usage.read, usage.reused)
         output, verdict, error = read_output(completion, grammar)
         return Result(
@@ -321,8 +338,9 @@ class LocalSession:
         documents = read_documents(inputs.get("documents"))
         passages = renderer.documents(documents) if documents else []
         tail = suffix(renderer, package.spec.prompt, self.messages, inputs)
-        self._check_length(len(self._ids) + len(passages) + len(tail), row.options.max_tokens)
-        with engine.using(package) as (slot,):
+        length = len(self._ids) + len(passages) + len(tail)
+        self._check_length(length, row.options.max_tokens)
+        with self._admitted(length + row.options.max_tokens, row.options), engine.using(package) as (slot,):
             if package.spec.kind == "lora":
                 return self._decode_lora(package, slot, passages, tail, row, repair)
             usage = self.prefill()

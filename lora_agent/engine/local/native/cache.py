@@ -13,7 +13,7 @@ from lora_agent.engine.local.native.arena import huge
 KvCacheDtype = Literal["float32", "int8"]
 _STEP = 256
 """Tokens by which a full cache grows at least."""
-_SPARE = 1.2
+_SPARE = 1.05
 _HUGE = 32 * 2**20
 """Bytes from which on a cache lies in huge pages. Smaller ones are mostly empty, and would take whole pages."""
 
