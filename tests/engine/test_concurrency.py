@@ -183,6 +183,16 @@ def test_requests_wait_for_memory_in_the_order_in_which_they_came(
     assert engine.admission.used == engine.admission.waiting == 0
 
 
+def test_a_batch_that_does_not_fit_is_done_in_parts(make_engine: Callable[..., LocalEngine], kernels: str) -> None:
+    if kernels != "native":
+        pytest.skip("transformers keeps keys and values without a bound")
+    engine = make_engine()
+    whole = engine.call_batch(CALLS)
+    engine.admission.tokens = 1200
+    assert [r.output for r in engine.call_batch(CALLS)] == [r.output for r in whole]
+    assert engine.admission.used == 0
+
+
 def test_a_long_request_is_not_overtaken_for_ever() -> None:
     admission = Admission(100)
     order: list[str] = []

@@ -53,6 +53,10 @@ def call_batch(
         for item in items:
             item.tail = _instruction(engine, item.package)
     tokens = sum(len(item.context) + len(item.tail) + item.row.options.max_tokens for item in items)
+    if len(items) > 1 and engine.admission.tokens is not None and tokens > engine.admission.tokens:
+        half = len(items) // 2  # one half after the other has room
+        parts = (calls[:half], calls[half:])
+        return [r for part in parts for r in call_batch(engine, part, options, prompted=prompted, free=free)]
     with engine.admission.admitted(tokens):
         if prompted:
             _run(engine, items, [BASE_SLOT] * len(items))

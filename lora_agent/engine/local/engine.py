@@ -77,12 +77,13 @@ class LocalEngine(SharedEngine):
 
     def _kv_tokens(self, memory_bytes: int | None) -> int | None:
         """How many tokens' keys and values requests at work may hold together; without a bound where transformers
-        keeps them."""
+        keeps them. By itself never less than one whole context."""
         if self.base.native is None:
             return None
+        token_bytes = self.base.native.kv.token_bytes
         if memory_bytes is None:
-            memory_bytes = available_memory() // 2
-        return memory_bytes // self.base.native.kv.token_bytes
+            return max(available_memory() // 2 // token_bytes, self.base.context_limit)
+        return memory_bytes // token_bytes
 
     def _forward_pass(self, slots: int) -> tuple[AdapterBank, Runner]:
         """Where adapters lie and how tokens are read, for the kernels that were chosen."""
