@@ -27,8 +27,11 @@ class _Switch:
     def __init__(self, model: Any) -> None:
         self._model = model
 
-    def pin(self, digest: str) -> None:
+    def find(self, digest: str) -> int:
         """There is one adapter, and it never leaves."""
+        return _SLOT
+
+    def pin(self, digest: str) -> None: ...
 
     def unpin(self, digest: str) -> None: ...
 
@@ -51,6 +54,3 @@ class LiveEngine(LocalEngine):
     def _forward_pass(self, slots: int) -> Any:
         switch: Any = _Switch(self.base.model)
         return switch, TorchRunner(self.base.model, self.base.device, switch)
-
-    def resident(self, package: AdapterPackage, keep: Sequence[str] = ()) -> int:
-        return _SLOT
