@@ -13,14 +13,6 @@ from pathlib import Path
 from typing import Any
 
 _WORDS = "weather river bridge market garden window letter engine winter orange station museum doctor ticket".split()
-_TOOL = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Current weather of a city.",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
-}
 _GROWTH = 0.05
 """Of resident memory from the first quarter of the calls to the last; the allocator's own leftovers."""
 _FORMULA = 0.10
@@ -104,7 +96,10 @@ def _text(draw: random.Random, most: int = 60) -> str:
 
 
 def _tool_call(engine: Any, draw: random.Random) -> None:
-    engine.call("tool_call", {"messages": [{"role": "user", "content": _text(draw)}], "tools": [_TOOL]}, max_tokens=48)
+    from .cases import TOOLS  # not before the engine, which says how torch's threads wait
+
+    inputs = {"messages": [{"role": "user", "content": _text(draw)}], "tools": TOOLS[:1]}
+    engine.call("tool_call", inputs, max_tokens=48)
 
 
 def _verdict(engine: Any, draw: random.Random) -> None:
