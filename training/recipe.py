@@ -120,15 +120,17 @@ class Fit(_Strict):
     learning_rate: float = Field(gt=0)
     """Default by kind, with the reason: training/methods.py."""
     start: str | None = None
-    """A package, relative to the recipe, whose weights to go on from (same kind of adapter, rank and base). Its rows
-    count as seen: a recipe that goes on wants another seed, to draw other rows, and a lower rate. Default: none."""
+    """A package, relative to the recipe, whose weights to go on from (same base and layers; a higher rank is cut down
+    to this one's). Its rows count as seen: a recipe that goes on wants another seed, to draw other rows, and a lower
+    rate. Default: none."""
     batch_rows: int = Field(8, ge=1)
     """Runs of a thousand rows need steps more than they need smooth gradients; LoRA loses quality above 32."""
     epochs: int | None = Field(None, ge=1)
     """Default: as many as show the adapter some 800 rows, at most 8. Small sets need repetition to learn their form;
     beyond that a rank-16 adapter starts to recite."""
-    max_steps: int | None = Field(None, ge=1)
-    """Stop after this many steps, whatever `epochs` says. Default: no such limit."""
+    max_steps: int | None = Field(None, ge=0)
+    """Stop after this many steps, whatever `epochs` says; 0 leaves the weights of `start` as they are, to give a
+    finished adapter a new gate, card or variant. Default: no such limit."""
     max_rows: int | None = Field(None, ge=1)
     """Rows to train on at most, chosen by whole groups."""
     warmup: float = Field(0.03, ge=0, lt=1)
@@ -340,6 +342,17 @@ class Compose(_Strict):
         return self
 
 
+class Variant(_Strict):
+    """How the plain LoRA of `variants` is fitted, from the adapter's own weights (decision 046)."""
+
+    rank: int | None = Field(None, ge=1, le=256)
+    """At most `fit.rank`, which is the default. A package holds both adapters, so that a smaller one keeps it small."""
+    learning_rate: float | None = Field(None, gt=0)
+    """Default: 0.3 of the fit's. The weights are nearly right, and a full rate would forget that first."""
+    max_steps: int | None = Field(None, ge=1)
+    """Default: a quarter of the fit's."""
+
+
 class Score(_Strict):
     pointer: str
     positive: str | bool
@@ -378,7 +391,8 @@ class Recipe(_Strict):
     fit: Fit = Fit.model_validate({})
     variants: tuple[Literal["alora", "lora"], ...] = ()
     """[alora, lora] packs a plain LoRA beside the activated one, for vLLM (training/stages/variants.py). Off: it costs
-    another fit and doubles the package."""
+    another fit and makes the package larger, by as much again with `variant.rank` left out."""
+    variant: Variant = Variant()
     sweep: Sweep | None = None
     learning: Learning = Learning()
     compose: Compose | None = None
@@ -413,14 +427,30 @@ class Recipe(_Strict):
         return self
 
     @model_validator(mode="after")
-    def _learnable(self) -> Recipe:
-        if self.variants and (self.fit.kind != "alora" or set(self.variants) != {"alora", "lora"}):
+    def _variable(self) -> Recipe:
+        if self.fit.max_steps == 0 and (self.fit.start is None or self.learning.by_trl):
+            raise ValueError(
+                "`fit.max_steps: 0` trains nothing: it is for `sft` and the weights that `fit.start` names"
+            )
+        if not self.variants:
+            if "variant" in self.model_fields_set:
+                raise ValueError("`variant` says how a variant is fitted: add `variants: [alora, lora]`")
+            return self
+        if self.fit.kind != "alora" or set(self.variants) != {"alora", "lora"}:
             raise ValueError(
                 f"`variants` {list(self.variants)} with kind {self.fit.kind!r}: only [alora, lora] of an aLoRA can be "
                 "built; a plain LoRA needs no variant, it runs everywhere"
             )
-        if self.variants and self.learning.method not in ("sft", "distill"):
+        if self.learning.method not in ("sft", "distill"):
             raise ValueError(f"`variants` are built from targets, not by {self.learning.method!r}")
+        if (self.variant.rank or 0) > self.fit.rank:
+            raise ValueError(f"`variant.rank` {self.variant.rank} is cut from `fit.rank`, which is {self.fit.rank}")
+        if self.fit.max_steps == 0 and self.variant.max_steps is None:
+            raise ValueError("`variant.max_steps` is a quarter of the fit's by default, which is 0 here: give it")
+        return self
+
+    @model_validator(mode="after")
+    def _learnable(self) -> Recipe:
         beyond_targets = self.learning.by_trl or self.learning.method == "on_policy"
         if beyond_targets and self.fit.kind not in ("alora", "lora"):
             raise ValueError(f"`{self.learning.method}` trains a LoRA or an aLoRA, not kind {self.fit.kind!r}")

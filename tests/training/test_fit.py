@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from lora_agent.errors import ConfigError
 from lora_agent.registry import read_peft_config
 from training.encode import Encoded
 from training.fit.batches import IGNORE, epoch, make_batch
@@ -62,6 +63,25 @@ def model(base_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> An
             torch.nn.init.normal_(parameter, std=0.1)
     use_packed_attention(made)
     return made
+
+
+def products(model: Any) -> dict[str, torch.Tensor]:
+    """What each layer of the adapter adds to its weight, by PEFT's own arithmetic."""
+    layers = model.named_modules()
+    return {n: m.get_delta_weight("default").detach() for n, m in layers if hasattr(m, "get_delta_weight")}
+
+
+def test_weights_of_a_higher_rank_are_cut_to_the_nearest(model: Any, base_dir: Path, tmp_path: Path) -> None:
+    save_adapter(model, tmp_path, recipe(), list(INVOCATION))
+    saved = products(model)
+    fit = {"kind": "lora", "rank": 2, "alpha": 3, "rslora": True}  # scaled otherwise: what is added must not change
+    cut = add_adapter(load_frozen(str(base_dir)), recipe(**fit), tmp_path / "adapter_model.safetensors")
+    for name, found in products(cut).items():
+        u, s, vh = torch.linalg.svd(saved[name])
+        nearest = (u[:, :2] * s[:2]) @ vh[:2]
+        assert torch.allclose(found, nearest, atol=0.01 * float(s[0])), name  # the file is in bfloat16
+    with pytest.raises(ConfigError, match="a lower rank"):
+        add_adapter(load_frozen(str(base_dir)), recipe(rank=8), tmp_path / "adapter_model.safetensors")
 
 
 def whole_pass(model: Any, row: Encoded, *, alora: bool) -> torch.Tensor:

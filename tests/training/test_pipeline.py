@@ -21,7 +21,7 @@ from lora_agent.cli.main import main
 from lora_agent.engine.local.base import load_base
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.errors import GateError, UnsupportedAdapterError
-from lora_agent.registry import PromptSpec, Registry, plain_lora, read_package
+from lora_agent.registry import PromptSpec, Registry, plain_lora, read_package, read_peft_config
 from lora_agent.render import suffix
 from lora_agent.types import Message
 
@@ -300,7 +300,7 @@ def test_every_way_of_serving_ends_with_what_the_plan_promised(
 
 
 def test_a_plain_variant_is_built_gated_and_packed(project: Path, base_dir: Path, tmp_path: Path) -> None:
-    write_recipe(project, base_dir, variants=["alora", "lora"])
+    write_recipe(project, base_dir, variants=["alora", "lora"], variant={"rank": 8, "max_steps": 30})
     assert train(project) == 0
     package = read_package(project / "run" / "ticket")
     variant = plain_lora(package)
@@ -309,7 +309,7 @@ def test_a_plain_variant_is_built_gated_and_packed(project: Path, base_dir: Path
     assert variant.manifest.gate.passed
     own, other = (load_file(p.weights_folder / "adapter_model.safetensors") for p in (package, variant))
     assert own.keys() == other.keys()
-    assert any(not torch.equal(own[name], other[name]) for name in own)
+    assert {read_peft_config(p.weights_folder).r for p in (package, variant)} == {16, 8}
     engine = LocalEngine(load_base(base_dir), Registry.discover([package.folder], search=False))
     engine.resident(package)
     engine.resident(variant)  # its own fingerprint holds for its own weights
@@ -322,3 +322,22 @@ def test_a_plain_lora_needs_no_variant(project: Path, base_dir: Path, capsys: py
     write_recipe(project, base_dir, variants=["alora", "lora"], fit={"kind": "lora"})
     assert train(project) == 2
     assert "a plain LoRA needs no variant" in capsys.readouterr().err
+
+
+VARIANTS = {
+    "above the adapter's rank": ({"variants": ["alora", "lora"], "variant": {"rank": 17}}, "variant.rank"),
+    "not asked for": ({"variant": {"rank": 3}}, "[alora, lora]"),
+    "no steps from nothing": ({"fit": {"max_steps": 0}}, "fit.start"),
+    "a quarter of no steps": (
+        {"variants": ["alora", "lora"], "fit": {"max_steps": 0, "start": "x"}},
+        "variant.max_steps",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variants_that_cannot_be(name: str, project: Path, base_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys, said = VARIANTS[name]
+    write_recipe(project, base_dir, **keys)
+    assert train(project) == 2
+    assert said in capsys.readouterr().err

@@ -140,6 +140,10 @@ def test_training_goes_on_from_a_package(
     losses = [json.loads(line)["loss"] for line in (project / "further/metrics.jsonl").read_text().splitlines()]
     begun = [json.loads(line)["loss"] for line in (project / "first/metrics.jsonl").read_text().splitlines()]
     assert losses[0] < begun[0] - 1
+    write_recipe(project, base_dir, fit={"start": "first/ticket", "max_steps": 0, "rank": 4})
+    assert train(project, "--until", "fit", out="as_it_is") == 0
+    same = weights(project / "as_it_is")
+    assert all(torch.equal(first[name], same[name]) for name in first)
     capsys.readouterr()
     write_recipe(project, base_dir, fit={**start, "rank": 8})
     assert train(project, "--until", "fit", out="wrong") == 2

@@ -15,9 +15,7 @@ from peft import (
     PromptTuningConfig,
     VeraConfig,
     get_peft_model,
-    set_peft_model_state_dict,
 )
-from safetensors.torch import load_file
 from torch import nn
 
 from lora_agent.engine.local.base import BaseModel, load_base
@@ -26,6 +24,7 @@ from lora_agent.errors import ConfigError
 
 from ..recipe import Fit, Recipe
 from .memory import give_back
+from .start import start_from
 
 
 def load_frozen(base: str | None, *, device: str | None = None) -> BaseModel:
@@ -64,7 +63,7 @@ def add_adapter(base: BaseModel, recipe: Recipe, start: Path | None = None, *, s
     PEFT names for the architecture), or, for full fine-tuning, the base itself with all weights trainable.
 
     `start`: a PEFT weights file to go on from. `steps`: of the whole run, which AdaLoRA's budget is a function of.
-    Raises ConfigError if `start` was made with another rank or other layers, or IA3 does not know the architecture."""
+    Raises ConfigError if `start` was made with a lower rank or other layers, or IA3 does not know the architecture."""
     torch.manual_seed(recipe.fit.seed)
     if recipe.fit.kind == "full":
         base.model.requires_grad_(True)
@@ -81,7 +80,7 @@ def add_adapter(base: BaseModel, recipe: Recipe, start: Path | None = None, *, s
         ) from error
     model.peft_config["default"].base_model_name_or_path = base.id
     if start is not None:
-        _load(model, start)
+        start_from(model, start)
     return model
 
 
@@ -107,17 +106,6 @@ def _config(fit: Fit, steps: int) -> Any:
             return PrefixTuningConfig(num_virtual_tokens=fit.virtual_tokens, **task)
         case _:
             return PromptTuningConfig(num_virtual_tokens=fit.virtual_tokens, **task)
-
-
-def _load(model: Any, start: Path) -> None:
-    weights = load_file(start)
-    own = {n.replace(".default.", "."): p.shape for n, p in model.state_dict().items() if "lora_" in n}
-    if {n: w.shape for n, w in weights.items()} != own:
-        raise ConfigError(
-            f"the weights {str(start)!r} do not fit this adapter: another rank, other layers or another base",
-            hint="Give `fit.rank` and `base` as in the package that `fit.start` names.",
-        )
-    set_peft_model_state_dict(model, weights)
 
 
 def decoder_of(model: Any) -> Any:

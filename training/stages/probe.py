@@ -25,7 +25,7 @@ from ..run import Run
 
 
 def needed(run: Run) -> bool:
-    return run.recipe.compose is None
+    return run.recipe.compose is None and run.fit.max_steps != 0
 
 
 def inputs(run: Run) -> Any:

@@ -22,7 +22,7 @@ from . import fit, gate, validate
 FRACTION = 0.25
 """Of the adapter's own steps."""
 RATE = 0.3
-"""Of its learning rate: the weights are nearly right, and a full rate would forget that first."""
+"""Of its learning rate."""
 _SHARED = ("plan", "data", "teach")
 
 
@@ -40,7 +40,7 @@ def inputs(run: Run) -> Any:
         "weights": run.report("fit")["weights_sha256"],
         "variants": wanted(run.recipe),
         "gate": run.report("gate")["inputs"],
-        "schedule": [FRACTION, RATE],
+        "schedule": [FRACTION, RATE, run.recipe.variant.model_dump(mode="json")],
     }
 
 
@@ -51,12 +51,14 @@ def intact(run: Run) -> bool:
 def of(run: Run, kind: str) -> Run:
     """The variant's own run."""
     folder = run.folder / "variants" / kind
+    chosen = run.recipe.variant
     settings = run.fit.model_copy(
         update={
             "kind": kind,
             "start": str(run.weights.resolve()),
-            "learning_rate": run.fit.learning_rate * RATE,
-            "max_steps": max(1, int(FRACTION * int(run.report("fit")["steps"]))),
+            "rank": chosen.rank or run.fit.rank,
+            "learning_rate": chosen.learning_rate or run.fit.learning_rate * RATE,
+            "max_steps": chosen.max_steps or max(1, int(FRACTION * int(run.report("fit")["steps"]))),
             "evaluate_every": None,
             "patience": None,
         }
