@@ -18,17 +18,10 @@ from pydantic import BaseModel
 
 from lora_agent import Engine
 from lora_agent.engine.local.engine import LocalEngine
+from tests.cases import WEATHER
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
-WEATHER: Any = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Current weather of a city.",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
-}
 TALK: Any = [{"role": "user", "content": "What is the weather in Lagos?"}]
 
 

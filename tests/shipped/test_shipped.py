@@ -10,22 +10,11 @@ import pytest
 
 from lora_agent import Engine
 from lora_agent.engine.local.engine import LocalEngine
+from tests.cases import DOCUMENTS, WEATHER
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("query_rewrite", "retrieval", "safety", "tool_call")
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Current weather of a city.",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
-}
-DOCUMENTS = [
-    {"id": "a", "text": "The library opens at nine and closes at six on working days."},
-    {"id": "b", "text": "A membership card costs twelve euros a year."},
-]
 
 
 @pytest.fixture(scope="module")
