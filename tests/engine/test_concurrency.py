@@ -14,7 +14,7 @@ from lora_agent.engine.local import engine as local_engine
 from lora_agent.engine.local.admission import Admission
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.engine.local.native.passes import PIECE_TOKENS
-from lora_agent.errors import CancelledError, ContextTooLongError, DeadlineError
+from lora_agent.errors import AdapterInputError, CancelledError, ContextTooLongError, DeadlineError
 from lora_agent.types import Usage
 
 from .conftest import KINDS
@@ -117,13 +117,34 @@ def test_what_requests_share_is_read_once_though_they_come_together(make_engine:
     assert own < max(contexts) / 2
 
 
+def test_a_batch_reads_a_context_once_though_its_last_turn_was_nearly_seen_before(
+    make_engine: Callable[..., LocalEngine], kernels: str
+) -> None:
+    if kernels != "native":
+        pytest.skip("rows of a batch through transformers read their contexts side by side")
+    engine = make_engine()
+    asked = "What is the weather in Oslo, and when may I return a ticket that I bought in number {}?"
+    engine.session(asked.format(1)).prefill()
+    talk = {"messages": [{"role": "user", "content": asked.format(2)}]}
+    results = engine.call_batch([("alora", talk), ("alora2", talk), ("alora", talk)])
+    context = engine.session(asked.format(2)).context_tokens
+    assert sorted(result.usage.reused == context for result in results) == [False, True, True]
+
+
+def test_a_faulty_call_in_a_batch_is_raised_before_anything_is_read(engine: LocalEngine) -> None:
+    engine.prefixes.clear()
+    with pytest.raises(AdapterInputError):
+        engine.call_batch([*CALLS, ("alora", {"messages": []})])
+    assert engine.prefixes.tokens == 0
+
+
 def test_who_waits_goes_on_when_the_reader_fails(make_engine: Callable[..., LocalEngine]) -> None:
     engine = make_engine()
     ids = tuple(range(5, 105))
     inside = threading.Event()
 
     def fail() -> None:
-        with engine.prefixes.reading(None, ids):
+        with engine.prefixes.reading(None, ids, 99):
             inside.set()
             time.sleep(0.2)
             raise ValueError("the reader fails")
@@ -131,7 +152,7 @@ def test_who_waits_goes_on_when_the_reader_fails(make_engine: Callable[..., Loca
     with ThreadPoolExecutor(2) as pool:
         failing = pool.submit(fail)
         inside.wait(10)
-        with engine.prefixes.reading(None, ids), pytest.raises(ValueError, match="the reader fails"):
+        with engine.prefixes.reading(None, ids, 99), pytest.raises(ValueError, match="the reader fails"):
             failing.result(10)
 
 

@@ -82,7 +82,10 @@ def latency(engine: LocalEngine, name: str, rows: Sequence[Row], count: int = 12
     """Milliseconds of one call at a time, context and all, on at most `count` rows: mean with its 95 % interval (normal
     approximation) and the slowest."""
     took = []
+    prefixes = getattr(engine, "prefixes", None)  # what is evaluated through PEFT has none
     for row in pick(rows, count):
+        if prefixes is not None:
+            prefixes.clear()
         started = time.perf_counter()
         _answers(engine, [(name, row.input)])
         took.append(1000 * (time.perf_counter() - started))

@@ -18,7 +18,7 @@ from lora_agent.engine.contract import BASE_MAX_TOKENS
 from lora_agent.engine.local.admission import Admission
 from lora_agent.engine.local.bank import AdapterBank, NoFreeSlotError
 from lora_agent.engine.local.base import BaseModel, load_base
-from lora_agent.engine.local.batch import call_batch
+from lora_agent.engine.local.batch import call_batch, call_concurrently
 from lora_agent.engine.local.checkpoint import Quantization
 from lora_agent.engine.local.decode import DecodeOptions
 from lora_agent.engine.local.device import available_memory
@@ -293,13 +293,17 @@ class LocalEngine(SharedEngine):
         prompted: bool = False,
         free: bool = False,
     ) -> list[Result]:
-        """Several calls, of different adapters if need be, in one batch; results in order, equal to single calls.
+        """Several calls, of different adapters if need be, together; results in order, equal to single calls.
 
         `prompted`: the bare base, told what each adapter is for, under the same grammar: what a gate compares with.
         `free`: without the grammar; the output is only checked: what an adapter has learnt of its form by itself."""
+        if not calls:
+            return []
+        if self.runner.merges and not prompted and not free:
+            return call_concurrently(self, calls, max_tokens)
         with self._batches:
             options = DecodeOptions(max_tokens) if max_tokens else None
-            return call_batch(self, calls, options, prompted=prompted, free=free) if calls else []
+            return call_batch(self, calls, options, prompted=prompted, free=free)
 
     def _written(
         self, messages: Any, schema: JsonSchema | None, options: dict[str, Any]

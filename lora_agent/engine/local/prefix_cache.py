@@ -16,8 +16,9 @@ from typing import Any
 
 from torch import Tensor
 
-WORTH_WAITING = 32
-"""Tokens: reading so many oneself, beside the one who reads them already, takes longer than waiting."""
+WORTH_WAITING = 8
+"""Tokens: reading so many oneself, beside the one who reads them already, takes longer than waiting. A pass of several
+tokens is bound by arithmetic, so that reading them twice at once takes twice as long."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,13 @@ class PrefixCache:
         return best
 
     @contextmanager
-    def reading(self, owner: str | None, ids: tuple[int, ...]) -> Iterator[None]:
+    def reading(self, owner: str | None, ids: tuple[int, ...], anew: int) -> Iterator[None]:
         """Around reading `ids` and storing them. Where another thread is reading a beginning of them that is not here
-        yet, wait for it: requests that come together read what they share once."""
+        yet, wait for it: requests that come together read what they share once. `anew`: from this token on they are
+        read in any case, unless all of them are here."""
         mine = (owner, ids)
         with self._lock:
-            self._lock.wait_for(lambda: not self._worth_waiting(owner, ids))
+            self._lock.wait_for(lambda: not self._worth_waiting(owner, ids, anew))
             self._being_read.append(mine)
         try:
             yield
@@ -75,12 +77,17 @@ class PrefixCache:
                 self._being_read.remove(mine)
                 self._lock.notify_all()
 
-    def _worth_waiting(self, owner: str | None, ids: tuple[int, ...]) -> bool:
-        shared = max((common_length(other, ids) for who, other in self._being_read if who == owner), default=0)
-        if shared < WORTH_WAITING:
+    def _worth_waiting(self, owner: str | None, ids: tuple[int, ...], anew: int) -> bool:
+        def saved(other: tuple[int, ...]) -> int:
+            return len(ids) if other == ids else min(common_length(other, ids), anew)
+
+        soon = max((saved(other) for who, other in self._being_read if who == owner), default=0)
+        if soon < WORTH_WAITING:
+            return False
+        if (owner, ids) in self._entries:
             return False
         found = self._longest(owner, ids)
-        return shared - (found[1] if found is not None else 0) >= WORTH_WAITING
+        return soon - (saved(found[0].ids) if found is not None else 0) >= WORTH_WAITING
 
     def store(self, owner: str | None, ids: tuple[int, ...], state: Any, features: Tensor | None) -> None:
         """Keep `state`, the runner's snapshot of a cache that holds exactly `ids`."""

@@ -66,6 +66,8 @@ def turn_features(hidden: Sequence[Tensor], start: int) -> Tensor:
 class Runner(ABC):
     guesses = False
     """Whether a few tokens more in a pass cost so little that guessing them pays."""
+    merges = False
+    """Whether what several threads want read at the same time is read in shared passes."""
 
     def __init__(self, layers: int) -> None:
         self.feature_layers = feature_layers(layers)

@@ -84,12 +84,12 @@ class LocalSession:
         ids = tuple(self._ids)
         if self._read == ids:
             return Usage(reused=len(ids))
-        with self._admitted(len(ids)), self._engine.prefixes.reading(None, ids):
-            return self._prefill(ids)
-
-    def _prefill(self, ids: tuple[int, ...]) -> Usage:
-        runner = self._engine.runner
         start = self._last_turn_start()
+        with self._admitted(len(ids)), self._engine.prefixes.reading(None, ids, start):
+            return self._prefill(ids, start)
+
+    def _prefill(self, ids: tuple[int, ...], start: int) -> Usage:
+        runner = self._engine.runner
         found = self._engine.prefixes.longest(None, ids)
         if self._cache is not None:  # grown by `extend`: what is still right stays
             keep = min(common_length(self._read, ids), start)
@@ -361,7 +361,7 @@ class LocalSession:
         engine = self._engine
         ids = tuple(self._ids) + tuple(passages)
         runner = engine.runner
-        with engine.prefixes.reading(package.digest, ids):
+        with engine.prefixes.reading(package.digest, ids, len(ids) - 1):
             found = engine.prefixes.longest(package.digest, ids)
             keep = min(found[1], len(ids) - 1) if found is not None else 0
             cache = runner.restore(found[0].state, keep) if found is not None and keep else runner.new_cache()

@@ -42,6 +42,16 @@ class Arena:
 
 def huge(size: int) -> Tensor:
     """uint8 zeros, in huge pages where the system has them."""
+    return _mapped(size, mmap.MADV_HUGEPAGE)
+
+
+def paged(size: int) -> Tensor:
+    """uint8 zeros in ordinary pages of their own. All of them go back to the system when the tensor is dropped: blocks
+    of every size that stay for long and go in any order would leave the heap of the C library in pieces."""
+    return _mapped(size, mmap.MADV_NOHUGEPAGE)
+
+
+def _mapped(size: int, advice: int) -> Tensor:
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    memory.madvise(mmap.MADV_HUGEPAGE)
+    memory.madvise(advice)
     return torch.frombuffer(memory, dtype=torch.uint8)

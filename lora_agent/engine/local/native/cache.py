@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lora_agent.engine.local.native.arena import huge
+from lora_agent.engine.local.native.arena import huge, paged
 
 KvCacheDtype = Literal["float32", "int8"]
 _STEP = 256
@@ -25,12 +25,14 @@ class KvShape:
     head_dim: int
     dtype: KvCacheDtype = "float32"
 
-    def empty(self, capacity: int) -> Tensor:
-        """(layers, 2, kv_heads, capacity, bytes of a head's vector); int8 has a float32 scale behind each vector."""
+    def empty(self, capacity: int, *, stored: bool = False) -> Tensor:
+        """(layers, 2, kv_heads, capacity, bytes of a head's vector); int8 has a float32 scale behind each vector.
+        `stored`: it will be kept beyond the request."""
         shape = (self.layers, 2, self.kv_heads, capacity, self._width)
-        if self.token_bytes * capacity < _HUGE:
-            return torch.empty(shape, dtype=torch.uint8)
-        return huge(self.token_bytes * capacity).view(shape)
+        size = self.token_bytes * capacity
+        if size >= _HUGE:
+            return huge(size).view(shape)
+        return paged(size).view(shape) if stored and size else torch.empty(shape, dtype=torch.uint8)
 
     @property
     def _width(self) -> int:
@@ -77,7 +79,7 @@ class KvCache:
         """What is held now. A cache with much room to spare is copied, so that the room is not kept with it; another is
         shared, and moves elsewhere before it writes there."""
         if self.capacity > _SPARE * self._length:
-            data = self.shape.empty(self._length)
+            data = self.shape.empty(self._length, stored=True)
             data[:] = self.data[:, :, :, : self._length]
             return Snapshot(data, self._length)
         self._shared = max(self._shared, self._length)

@@ -21,6 +21,7 @@ class NativeRunner(Runner):
     """Calls from several threads are computed together (see passes.py)."""
 
     guesses = True
+    merges = True
 
     def __init__(self, model: NativeModel, bank: NativeBank) -> None:
         super().__init__(model.config.layers)
