@@ -90,6 +90,12 @@ def test_passages_that_hold_too_little_of_a_question_are_no_hits(folder: Path, q
     assert bool(retriever.search(question, 3)) == ("bread" in question)
 
 
+def test_a_single_passage_is_found_by_a_question_that_shares_most_of_its_words() -> None:
+    retriever = Fts5Retriever.from_texts(["The library opens at nine and closes at six on working days."])
+    assert retriever.search("What are the opening hours of the library?", 3)
+    assert not retriever.search("Which films does the cinema show in the library of Oslo?", 3)
+
+
 def test_passages_carry_title_and_clean_text(folder: Path) -> None:
     retriever = Fts5Retriever.from_folder(folder)
     by_id = {document.id: document for document in retriever.documents}

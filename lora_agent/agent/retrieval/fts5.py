@@ -27,6 +27,9 @@ _QUERY_WORDS = 64
 MIN_COVERAGE = 1 / 3
 """Share of a question, its words weighted by rarity, that one passage must hold; with less there are no hits, and an
 agent says that the documents do not hold the answer. Decision 008 has what this turns away, rightly and wrongly."""
+_FEWEST = 20
+"""Passages that the rarity of a word is judged by at least. In a handful every word that they hold counts as common and
+every other as rare, so that a single passage that answers would hold too little of most questions (decision 008)."""
 _HOLDERS = "SELECT rowid FROM passages WHERE passages MATCH ?"
 _WORD = re.compile(r"\w+")
 _CJK = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])")
@@ -126,9 +129,10 @@ class Fts5Retriever:
         (Robertson and Zaragoza 2009, eq. 3.1, kept positive)."""
         held = dict.fromkeys(rows, 0.0)
         total = 0.0
+        count = max(_FEWEST, len(self.documents))
         for phrase in phrases:
             holders = [row for (row,) in self._index.execute(_HOLDERS, (phrase,))]
-            weight = math.log(1 + (len(self.documents) - len(holders) + 0.5) / (len(holders) + 0.5))
+            weight = math.log(1 + (count - len(holders) + 0.5) / (len(holders) + 0.5))
             total += weight
             for row in held.keys() & set(holders):
                 held[row] += weight
