@@ -26,6 +26,7 @@ def card(
         f"{_what(recipe)} for {manifest.base.id}, {'trained' if recipe.compose is None else 'validated'} on its "
         f"{'16-bit' if manifest.base.quantization == 'none' else manifest.base.quantization} weights.",
         _gate(found) if found else "Not validated yet.",
+        *_variants(recipe, manifest),
         _data(sources, decontaminated),
         _use(recipe, spec, manifest),
     ]
@@ -86,6 +87,21 @@ def _gate(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _variants(recipe: Recipe, manifest: Manifest) -> list[str]:
+    """A section on the plain LoRA beside an activated one, if there is one."""
+    parts = []
+    for kind, record in manifest.variants.items():
+        own, gate = record.gate.report["adapter"], "passed" if record.gate.passed else "failed: engines refuse it"
+        low, high = own["correct_95"]
+        share = f"{own['correct']:.1%} correct ({low:.1%} to {high:.1%}, n = {own['n']}), {own['valid']:.1%} valid"
+        parts.append(
+            f"## Plain variant\n\nIn `variants/{kind}/`, rank {recipe.variant.rank or recipe.fit.rank}, for servers that "
+            f"apply an adapter to the whole prompt (vLLM). On the same rows: {share}, calibration error "
+            f"{record.calibration.ece}. Gate: {gate}."
+        )
+    return parts
+
+
 def _front_matter(spec: AdapterSpec, manifest: Manifest) -> str:
     """What the Hugging Face Hub reads at the head of a card."""
     base = manifest.base.id
@@ -106,7 +122,9 @@ def _latency(found: dict[str, Any] | None) -> list[str]:
 
 def _data(sources: list[dict[str, Any]], decontaminated: bool) -> str:
     lines = ["## Data", "", "| set | licence | rows |", "|---|---|---|"]
-    lines += [f"| {s['name']} | {s['licence']} | {s['rows']} |" for s in sources]
+    lines += [
+        f"| {s['name']}{f' ({by})' if (by := s.get('by')) else ''} | {s['licence']} | {s['rows']} |" for s in sources
+    ]
     lines += [
         "",
         "Origins, commits and file digests are in `sources.yaml`. "

@@ -11,8 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.errors import SchemaError
 from lora_agent.registry import (
@@ -34,9 +32,9 @@ from lora_agent.registry import (
 from lora_agent.registry.staging import copy_file, staged
 from lora_agent.render import ChatRenderer
 
+from . import provenance
 from .card import card
-from .compose.combine import read_parts
-from .data.origins import describe, digest
+from .data.origins import digest
 from .data.rows import Row
 from .encode import Encoded, TargetSpelling, encode
 from .run import Run
@@ -64,7 +62,7 @@ def write(
 ) -> AdapterPackage:
     """A package of the run's weights at `folder`; an ungated one is refused by engines that were not told otherwise."""
     spec = make_spec(run, renderer)
-    sources = _sources(run)
+    sources = provenance.sources(run)
     manifest = _manifest(run, identity, sources, fingerprint, gate, calibration)
     records = {name: record for name, (_, record) in (variants or {}).items()}
     manifest = manifest.model_copy(update={"variants": records})
@@ -76,7 +74,7 @@ def write(
         input_schema=run.schema("input"),
         output_schema=run.schema("output"),
         readme=_card(run, spec, manifest, sources, found or {}),
-        sources=_sources_text(sources),
+        sources=provenance.text(sources),
         variants={name: folder for name, (folder, _) in (variants or {}).items()},
         overwrite=True,
     )
@@ -103,7 +101,7 @@ def write_unserved(
     """What a method without slots ends as: PEFT's files, the contract and the card, and in `merged/` (written by
     `merged`, where the method can be merged) a model of its own. No adapter.yaml, so that nothing takes it for a
     package that an engine could load; manifest.json holds the gate's report and every file's digest all the same."""
-    spec, sources = make_spec(run, renderer), _sources(run)
+    spec, sources = make_spec(run, renderer), provenance.sources(run)
     manifest = _manifest(run, identity, sources, UNPROVEN, gate, None)
     with staged(folder, overwrite=True) as staging:
         for source in run.weights.rglob("*"):
@@ -114,7 +112,7 @@ def write_unserved(
             text = json.dumps(run.schema(which), ensure_ascii=False, indent=2) + "\n"
             (staging / f"{which}.schema.json").write_text(text, encoding="utf-8")
         (staging / "README.md").write_text(_card(run, spec, manifest, sources, found), encoding="utf-8")
-        (staging / "sources.yaml").write_text(_sources_text(sources), encoding="utf-8")
+        (staging / "sources.yaml").write_text(provenance.text(sources), encoding="utf-8")
         (staging / "prompt.json").write_text(spec.prompt.model_dump_json(indent=2) + "\n", encoding="utf-8")
         if merged is not None:
             merged(staging / "merged")
@@ -130,29 +128,6 @@ def write_unserved(
 def _card(run: Run, spec: AdapterSpec, manifest: Manifest, sources: list[dict[str, Any]], found: dict[str, Any]) -> str:
     clean = bool(run.report("data")["decontaminated"])
     return card(run.fitted, spec, manifest, sources, found, decontaminated=clean)
-
-
-def _sources(run: Run) -> list[dict[str, Any]]:
-    """What the adapter was trained on, or the packages that it is composed of."""
-    if run.recipe.compose is not None:
-        parts = read_parts(run.recipe, run.recipe_path.parent)
-        return [
-            {"name": p.name, "origin": f"adapter package, version {p.version}", "licence": p.spec.licence}
-            | {"files": {"package": p.digest}, "rows": sum(record.rows for record in p.manifest.data)}
-            for p in parts
-        ]
-    return describe(
-        run.report("data")["train"]["sources"],
-        seed=run.recipe.fit.seed,
-        file=run.train_file,
-        origin=run.recipe.data.origin,
-        licence=run.recipe.data.licence,
-        teacher=run.report("teach") if run.recipe.learning.teacher else None,
-    )
-
-
-def _sources_text(sources: list[dict[str, Any]]) -> str:
-    return yaml.safe_dump(json.loads(json.dumps(sources)), sort_keys=False, width=110)
 
 
 def _manifest(

@@ -307,6 +307,7 @@ def test_a_plain_variant_is_built_gated_and_packed(project: Path, base_dir: Path
     assert (package.spec.kind, variant.spec.kind) == ("alora", "lora")
     assert variant.digest != package.digest
     assert variant.manifest.gate.passed
+    assert "In `variants/lora/`, rank 8" in (package.folder / "README.md").read_text()
     own, other = (load_file(p.weights_folder / "adapter_model.safetensors") for p in (package, variant))
     assert own.keys() == other.keys()
     assert {read_peft_config(p.weights_folder).r for p in (package, variant)} == {16, 8}

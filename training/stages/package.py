@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from lora_agent.engine.local.base import load_tokenizer
 from lora_agent.engine.local.checkpoint import ensure_checkpoint
 from lora_agent.registry import BaseIdentity, Calibration, Fingerprint, GateRecord, VariantRecord
 
-from .. import packing
+from .. import packing, provenance
 from ..evaluate.candidate import merge
 from ..run import Run
 from . import variants
@@ -46,6 +47,9 @@ def work(run: Run) -> dict[str, Any]:
     report = {**validated["report"], "reasons": gate["reasons"], "previous": validated["previous"]}
     record = GateRecord(passed=gate["passed"], report=report)
     served = run.recipe.served
+    if missing := provenance.undigested(provenance.sources(run)):
+        hint = "set LORA_AGENT_DATA to the folder that they lie in, and run again with --from package"
+        print(f"warning: no digests of {', '.join(missing)} on the card: {hint}", file=sys.stderr)
     if served != "hot-swapped":
         merged = partial(merge, run) if served == "merged" else None
         packing.write_unserved(run, run.package, renderer, identity, gate=record, found=validated, merged=merged)
