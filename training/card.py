@@ -95,8 +95,8 @@ def _variants(recipe: Recipe, manifest: Manifest) -> list[str]:
         low, high = own["correct_95"]
         share = f"{own['correct']:.1%} correct ({low:.1%} to {high:.1%}, n = {own['n']}), {own['valid']:.1%} valid"
         parts.append(
-            f"## Plain variant\n\nIn `variants/{kind}/`, rank {recipe.variant.rank or recipe.fit.rank}, for servers that "
-            f"apply an adapter to the whole prompt (vLLM). On the same rows: {share}, calibration error "
+            f"## Plain variant\n\nIn `variants/{kind}/`, rank {recipe.variant.rank or recipe.fit.rank}, for servers "
+            f"that apply an adapter to the whole prompt (vLLM). On the same rows: {share}, calibration error "
             f"{record.calibration.ece}. Gate: {gate}."
         )
     return parts
