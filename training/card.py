@@ -157,7 +157,7 @@ def _use(recipe: Recipe, spec: AdapterSpec, manifest: Manifest) -> str:
             "in `prompt.json`. Neither this engine nor vLLM serves virtual tokens, and they cannot be merged."
         )
     elsewhere = (
-        "vLLM serves it with `--enable-lora` as an activated LoRA where its version has that"
+        f"vLLM serves {'its plain variant' if manifest.variants else 'no activated LoRA'} (`lora-agent deploy vllm`)"
         if spec.kind == "alora"
         else f"vLLM serves it with `--enable-lora --lora-modules {spec.name}=FOLDER --max-lora-rank {recipe.fit.rank}`"
     )

@@ -24,7 +24,23 @@ def sources(run: Run) -> list[dict[str, Any]]:
             | {"files": {"package": p.digest}, "rows": sum(record.rows for record in p.manifest.data)}
             for p in parts
         ]
-    own = describe(
+    before, name = _before(run), f"{run.recipe.name} {run.recipe.version}"
+    if run.fit.max_steps == 0:  # the adapter itself learnt nothing from these rows
+        name += ", plain variant"
+        before += [{**entry, "by": name} for entry in _own(run)] if run.recipe.variants else []
+        return before
+    return [*before, *({**entry, "by": name} for entry in _own(run))] if before else _own(run)
+
+
+def undigested(run: Run) -> list[str]:
+    """Public sets of this run whose files were not at hand, so that the package cannot say which they were."""
+    if run.recipe.compose is not None:
+        return []
+    return [entry["name"] for entry in _own(run) if "repository" in entry and not entry.get("files")]
+
+
+def _own(run: Run) -> list[dict[str, Any]]:
+    return describe(
         run.report("data")["train"]["sources"],
         seed=run.recipe.fit.seed,
         file=run.train_file,
@@ -32,13 +48,6 @@ def sources(run: Run) -> list[dict[str, Any]]:
         licence=run.recipe.data.licence,
         teacher=run.report("teach") if run.recipe.learning.teacher else None,
     )
-    before = _before(run)
-    if not before:
-        return own
-    if run.fit.max_steps == 0:  # the adapter itself learnt nothing from these rows
-        own = [{**entry, "by": f"{run.recipe.name} {run.recipe.version}, plain variant"} for entry in own]
-        return [*before, *(own if run.recipe.variants else ())]
-    return [*before, *({**entry, "by": f"{run.recipe.name} {run.recipe.version}"} for entry in own)]
 
 
 def _before(run: Run) -> list[dict[str, Any]]:
@@ -48,11 +57,6 @@ def _before(run: Run) -> list[dict[str, Any]]:
     package = read_package(run.start.parent)
     entries = yaml.safe_load((package.folder / "sources.yaml").read_text(encoding="utf-8"))
     return [{**entry, "by": entry.get("by", f"{package.name} {package.version}")} for entry in entries]
-
-
-def undigested(entries: list[dict[str, Any]]) -> list[str]:
-    """Public sets whose files were not at hand, so that the package could not say which they were."""
-    return sorted({entry["name"] for entry in entries if "repository" in entry and not entry.get("files")})
 
 
 def text(entries: list[dict[str, Any]]) -> str:

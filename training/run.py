@@ -68,6 +68,8 @@ class Run:
         if sweep and recipe.sweep is None:
             if recipe.learning.by_trl:
                 raise ConfigError(f"--sweep is for supervised fits, not for {recipe.learning.method}", hint="Drop it.")
+            if recipe.fit.max_steps == 0:
+                raise ConfigError("--sweep looks for settings, and `fit.max_steps: 0` trains nothing", hint="Drop it.")
             recipe = recipe.model_copy(update={"sweep": Sweep()})
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ class StageName(enum.StrEnum):
     fit = "fit"
     validate = "validate"
     gate = "gate"
+    variants = "variants"
     package = "package"
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from lora_agent import Engine
 from lora_agent.engine.local.engine import LocalEngine
+from lora_agent.registry import Registry, plain_lora
 from tests.cases import DOCUMENTS, WEATHER
 
 pytestmark = pytest.mark.slow
@@ -26,6 +27,15 @@ def test_every_package_is_sound_and_proves_itself(engine: LocalEngine) -> None:
     assert set(NAMES) <= set(engine.adapters)
     for name in NAMES:
         assert engine.verify(name).manifest.gate.passed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_package_has_a_plain_variant_that_proves_itself_and_stays_small(engine: LocalEngine, name: str) -> None:
+    package = engine.adapters[name]
+    plain = plain_lora(package)
+    assert plain.manifest.gate.passed
+    assert LocalEngine(engine.base, Registry({name: plain})).verify(name).spec.kind == "lora"
+    assert sum(file.stat().st_size for file in package.folder.rglob("*")) <= 12e6
 
 
 def test_packed_and_unpacked_kernels_give_the_same_verdicts(engine: LocalEngine) -> None:

@@ -11,46 +11,49 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lora_agent.errors import ConfigError
-from lora_agent.registry import read_peft_config
+from lora_agent.registry import PeftConfig, read_peft_config
 
-_A, _B = "lora_A.weight", "lora_B.weight"
+_PREFIX, _A, _B = "base_model.model.", "lora_A.weight", "lora_B.weight"
 
 
-def start_from(model: Any, path: Path) -> None:
-    """Put the PEFT weights at `path` into the model's adapter. A higher rank is cut to the model's by singular values.
+def start_from(model: Any, path: Path, *, whole: bool = False) -> None:
+    """Put the PEFT weights at `path` into the model's adapter, so that it adds what they add under their own scaling. A
+    higher rank is cut to the model's by singular values, unless they are wanted `whole`.
 
     Raises ConfigError for a lower rank, other layers or another base."""
     weights = load_file(path)
     own = {n.replace(".default.", "."): p.shape for n, p in model.state_dict().items() if "lora_" in n}
-    if weights.keys() == own.keys() and any(weights[name].shape != shape for name, shape in own.items()):
-        config: LoraConfig = model.peft_config["default"]
-        weights = _cut(weights, config.r, _scaling(read_peft_config(path.parent)) / _scaling(config))
+    if weights.keys() == own.keys():
+        weights = _fitted(weights, model.peft_config["default"], read_peft_config(path.parent), cut=not whole)
     if {n: w.shape for n, w in weights.items()} != own:
         raise ConfigError(
-            f"the weights {str(path)!r} do not fit this adapter: a lower rank, other layers or another base",
+            f"the weights {str(path)!r} do not fit this adapter: {'another' if whole else 'a lower'} rank, other "
+            "layers or another base",
             hint="Give `fit.rank` and `base` as in the package that `fit.start` names.",
         )
     set_peft_model_state_dict(model, weights)
 
 
-def _scaling(config: Any) -> float:
-    """What PEFT multiplies BA by (LoraLayer.update_layer)."""
-    return float(config.lora_alpha / (config.r**0.5 if config.use_rslora else config.r))
-
-
-def _cut(weights: dict[str, Tensor], rank: int, ratio: float) -> dict[str, Tensor]:
-    """The nearest adapter of this rank (Eckart-Young), its matrices of equal norm; `ratio` is old to new scaling."""
+def _fitted(weights: dict[str, Tensor], config: LoraConfig, theirs: PeftConfig, *, cut: bool) -> dict[str, Tensor]:
+    """The weights for `config`'s scaling and rank: of a higher rank the nearest of this one (Eckart-Young)."""
+    scaling = config.lora_alpha / (config.r**0.5 if config.use_rslora else config.r)  # peft's LoraLayer.update_layer
     found = {}
     for name, a in weights.items():
         if not name.endswith(_A):
             continue
-        b_name = name.removesuffix(_A) + _B
-        found[name], found[b_name] = _nearest(a.float(), weights[b_name].float() * ratio, rank)
+        module = name.removesuffix(_A)
+        b = weights[module + _B]
+        ratio = theirs.scaling(module.removeprefix(_PREFIX).removesuffix(".")) / scaling
+        if cut and len(a) > config.r:
+            a, b = _nearest(a.float(), b.float() * ratio, config.r)
+        elif ratio != 1:
+            b = b.float() * ratio
+        found |= {name: a, module + _B: b}
     return found
 
 
 def _nearest(a: Tensor, b: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """(r, in), (out, r) → (rank, in), (out, rank). Through QR, since BA itself is large and of rank r at most."""
+    """(r, in), (out, r) → (rank, in), (out, rank), of equal norm. Through QR, since BA itself is large."""
     qb, rb = torch.linalg.qr(b)
     qa, ra = torch.linalg.qr(a.T)
     u, s, vh = torch.linalg.svd(rb @ ra.T)

@@ -80,7 +80,7 @@ def add_adapter(base: BaseModel, recipe: Recipe, start: Path | None = None, *, s
         ) from error
     model.peft_config["default"].base_model_name_or_path = base.id
     if start is not None:
-        start_from(model, start)
+        start_from(model, start, whole=recipe.fit.max_steps == 0)
     return model
 
 

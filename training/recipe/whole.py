@@ -131,9 +131,9 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _variable(self) -> Recipe:
-        if self.fit.max_steps == 0 and (self.fit.start is None or self.learning.by_trl):
+        if self.fit.max_steps == 0 and (self.fit.start is None or self.sweep or self.learning.method != "sft"):
             raise ValueError(
-                "`fit.max_steps: 0` trains nothing: it is for `sft` and the weights that `fit.start` names"
+                "`fit.max_steps: 0` trains nothing: give the weights as `fit.start`, no `sweep`, no `learning`"
             )
         if not self.variants:
             if "variant" in self.model_fields_set:

@@ -47,9 +47,9 @@ def work(run: Run) -> dict[str, Any]:
     report = {**validated["report"], "reasons": gate["reasons"], "previous": validated["previous"]}
     record = GateRecord(passed=gate["passed"], report=report)
     served = run.recipe.served
-    if missing := provenance.undigested(provenance.sources(run)):
+    if missing := provenance.undigested(run):
         hint = "set LORA_AGENT_DATA to the folder that they lie in, and run again with --from package"
-        print(f"warning: no digests of {', '.join(missing)} on the card: {hint}", file=sys.stderr)
+        print(f"warning: no digests of {', '.join(missing)} in sources.yaml: {hint}", file=sys.stderr)
     if served != "hot-swapped":
         merged = partial(merge, run) if served == "merged" else None
         packing.write_unserved(run, run.package, renderer, identity, gate=record, found=validated, merged=merged)

@@ -25,11 +25,13 @@ from ..run import Run
 
 
 def needed(run: Run) -> bool:
-    return run.recipe.compose is None and run.fit.max_steps != 0
+    return run.recipe.compose is None and (run.fit.max_steps != 0 or bool(run.recipe.variants))
 
 
 def inputs(run: Run) -> Any:
     found = {"data": run.report("data")["inputs"], "fit": _largest(run.recipe).model_dump(mode="json")}
+    if run.recipe.variants:
+        found["variant"] = run.recipe.variant.model_dump(mode="json")
     learning = run.recipe.learning
     if learning.by_trl or learning.method == "on_policy":
         found["learning"] = preferences.inputs(run)
@@ -41,7 +43,7 @@ def work(run: Run) -> dict[str, Any]:
     trainers is measured, not forecast; of `on_policy` the forecast leaves out the teacher's pass."""
     if run.recipe.learning.by_trl:
         return preferences.probe(run)
-    fit = _largest(run.recipe)
+    fit, *others = _fits(run.recipe)
     rows = read_encoded(run.rows_file("tokens"))
     batches = plan(rows, fit)
     base = load_for(run.recipe)
@@ -50,8 +52,10 @@ def work(run: Run) -> dict[str, Any]:
     chosen = heaviest(batches)
     held, room = resident(), available_memory()
     expected = forecast(model, chosen, fit, held)
-    if expected.total - held > room:
-        _refuse(model, batches, fit, held, room, expected)
+    for one in (fit, *others):
+        needs = forecast(model, chosen, one, held)
+        if needs.total - held > room:
+            _refuse(model, batches, one, held, room, needs)
     objective.prepare()
     reset_peak()
     started = time.monotonic()
@@ -70,6 +74,17 @@ def work(run: Run) -> dict[str, Any]:
         "loss_before": round(objective.loss, 4),
         "threads": torch.get_num_threads(),
     }
+
+
+def _fits(recipe: Recipe) -> list[Fit]:
+    """What is fitted: the adapter, unless it is to stay as it is, and a plain variant, whose gradients go through the
+    context as well. The first is the one to try a step of."""
+    own = _largest(recipe)
+    if not recipe.variants:
+        return [own]
+    steps = own.max_steps or recipe.variant.max_steps
+    plain = own.model_copy(update={"kind": "lora", "rank": recipe.variant.rank or own.rank, "max_steps": steps})
+    return [own, plain] if own.max_steps != 0 else [plain]
 
 
 def _largest(recipe: Recipe) -> Fit:

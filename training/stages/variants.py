@@ -38,6 +38,7 @@ def wanted(recipe: Recipe) -> list[str]:
 def inputs(run: Run) -> Any:
     return {
         "weights": run.report("fit")["weights_sha256"],
+        "fit": run.report("fit")["inputs"],
         "variants": wanted(run.recipe),
         "gate": run.report("gate")["inputs"],
         "schedule": [FRACTION, RATE, run.recipe.variant.model_dump(mode="json")],

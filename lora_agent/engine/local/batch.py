@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from lora_agent.engine.contract import check_input, finish, output_grammar
@@ -85,15 +86,19 @@ def call_batch(
 def call_concurrently(
     engine: LocalEngine, calls: Sequence[tuple[str, Mapping[str, Any]]], max_tokens: int | None
 ) -> list[Result]:
-    """Run calls side by side. Raises for a faulty input; model failures are in the Results."""
+    """Run calls side by side. Raises for a faulty input, before any is run where its schema refuses it; model failures
+    are in the Results."""
+    stop = Event()
     for name, inputs in calls:
         check_input(engine.package(name), inputs)
     with ThreadPoolExecutor(min(AT_A_TIME, len(calls)), thread_name_prefix="call") as pool:
-        running = [pool.submit(engine.call, name, inputs, max_tokens=max_tokens) for name, inputs in calls]
+        options = {"max_tokens": max_tokens, "cancel": stop.is_set}
+        running = [pool.submit(engine.call, name, inputs, **options) for name, inputs in calls]
         try:
             return [future.result() for future in running]
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            stop.set()
+            pool.shutdown(cancel_futures=True)
             raise
 
 

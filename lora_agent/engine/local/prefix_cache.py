@@ -52,6 +52,9 @@ class PrefixCache:
         return best
 
     def _longest(self, owner: str | None, ids: tuple[int, ...]) -> tuple[Entry, int] | None:
+        whole = self._entries.get((owner, ids))
+        if whole is not None:  # of use to more than a longer one that only begins so
+            return whole, len(ids)
         best: tuple[Entry, int] | None = None
         for (who, _), entry in self._entries.items():
             if who != owner:
@@ -81,10 +84,10 @@ class PrefixCache:
         def saved(other: tuple[int, ...]) -> int:
             return len(ids) if other == ids else min(common_length(other, ids), anew)
 
-        soon = max((saved(other) for who, other in self._being_read if who == owner), default=0)
+        # What another reads behind it is waited for as well, and may be a whole document.
+        others = [(saved(other), other) for who, other in self._being_read if who == owner]
+        soon = max((shared for shared, other in others if len(other) <= 2 * shared), default=0)
         if soon < WORTH_WAITING:
-            return False
-        if (owner, ids) in self._entries:
             return False
         found = self._longest(owner, ids)
         return soon - (saved(found[0].ids) if found is not None else 0) >= WORTH_WAITING

@@ -85,7 +85,8 @@ class LocalSession:
         if self._read == ids:
             return Usage(reused=len(ids))
         start = self._last_turn_start()
-        with self._admitted(len(ids)), self._engine.prefixes.reading(None, ids, start):
+        usable = start if self._cache is None else 0  # a cache of one's own grows by itself
+        with self._admitted(len(ids)), self._engine.prefixes.reading(None, ids, usable):
             return self._prefill(ids, start)
 
     def _prefill(self, ids: tuple[int, ...], start: int) -> Usage:

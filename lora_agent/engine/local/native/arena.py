@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
 from collections.abc import Sequence
@@ -53,5 +54,6 @@ def paged(size: int) -> Tensor:
 
 def _mapped(size: int, advice: int) -> Tensor:
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    memory.madvise(advice)
+    with contextlib.suppress(OSError):  # a kernel without huge pages
+        memory.madvise(advice)
     return torch.frombuffer(memory, dtype=torch.uint8)
