@@ -46,6 +46,8 @@ class Server:
         self.ignore_schema = False
         self.lies = 0  # answers to give under another schema than the one asked for
         self.dropped = 0
+        self.streaming = 0
+        self.met = 0  # prompts scored beside other requests, of which vLLM's CPU build dies
         self.keys: set[str | None] = set()
         self.started = time.time()
         for name, folder in (loras or {}).items():
@@ -196,6 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._stream(body) if body.get("stream") else self._echo(body)
 
     def _echo(self, body: dict[str, Any]) -> None:
+        self.server.owner.met += self.server.owner.streaming > 0
         assert body["echo"]
         assert body["max_tokens"] == 0
         ids = body["prompt"]
@@ -208,6 +211,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
+        self.server.owner.streaming += 1
+        try:
+            self._tokens(body)
+        finally:
+            self.server.owner.streaming -= 1
+        self._chunk(b"data: [DONE]\n\n")
+        self._chunk(b"")
+
+    def _tokens(self, body: dict[str, Any]) -> None:
         for token, logprob, top, finish in self.server.owner.decode(body):
             named = {f"token_id:{t}": v for t, v in top.items()}
             found = {"tokens": [f"token_id:{token}"], "token_logprobs": [logprob], "top_logprobs": [named]}
@@ -215,8 +227,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._event({"choices": [choice]})
         usage = {"prompt_tokens": len(body["prompt"]), "prompt_tokens_details": {"cached_tokens": 3}}
         self._event({"choices": [], "usage": usage})
-        self._chunk(b"data: [DONE]\n\n")
-        self._chunk(b"")
 
     def _event(self, value: Any) -> None:
         self._chunk(b"data: " + json.dumps(value).encode() + b"\n\n")

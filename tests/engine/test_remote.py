@@ -245,6 +245,33 @@ def test_a_killed_replica_loses_no_request(
     assert (name, 0) in back.hits
 
 
+def test_a_proof_meets_no_other_request(engine: RemoteEngine, servers: list[Server]) -> None:
+    """vLLM's CPU build dies of it."""
+    for server in servers:
+        server.slow_s = 0.01
+    with ThreadPoolExecutor(16) as pool:
+        free = [pool.submit(engine.session(text).generate, max_tokens=24) for text in QUESTIONS]
+        while not any(server.streaming for server in servers):
+            time.sleep(0.001)
+        names = ("lora", "rslora", "alora2")
+        bound = [pool.submit(engine.call, name, ask(text)) for text in QUESTIONS for name in names]
+        assert all(future.result(timeout=120).ok for future in bound)
+        assert all(future.result(timeout=120).raw for future in free)
+    assert sum(server.met for server in servers) == 0
+
+
+def test_who_waits_for_a_proof_keeps_its_deadline(engine: RemoteEngine, servers: list[Server]) -> None:
+    async def alone() -> None:
+        for replica in engine.client.replicas.all:
+            replica.gate._closed = True
+
+    engine._loop.run(alone())
+    started = time.monotonic()
+    result = engine.session(TALK).generate(max_tokens=8, deadline=time.monotonic() + 0.5)
+    assert result.finish_reason == "deadline"
+    assert time.monotonic() - started < 10
+
+
 def test_a_restart_that_nobody_saw_is_noticed(
     base_dir: Path, folders: dict[str, Path], local: LocalEngine, servers: list[Server], connect: Any
 ) -> None:

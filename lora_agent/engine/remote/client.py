@@ -17,6 +17,7 @@ import httpx
 
 from lora_agent.engine.local.decode import DecodeOptions
 from lora_agent.engine.remote import wire
+from lora_agent.engine.remote.gate import StillClosed
 from lora_agent.engine.remote.proof import Proofs
 from lora_agent.engine.remote.replicas import Replica, Replicas, TryElsewhere
 from lora_agent.errors import AdapterError, LoraAgentError, ServerRefusedError, ServerUnreachableError
@@ -137,12 +138,12 @@ class Client:
     ) -> wire.Generated:
         async def proven(replica: Replica) -> wire.Generated:
             if package is None:
-                return await self._same_boot(replica, work, self.model)
+                return await self._inside(replica, work, self.model, deadline)
             try:
                 name = await self.proofs.ensure(replica, package)
             except AdapterError as error:
                 raise TryElsewhere(error.message) from error
-            return await self._same_boot(replica, work, name)
+            return await self._inside(replica, work, name, deadline)
 
         def usable(replica: Replica) -> bool:
             return package is None or self.proofs.refused(replica, package) is None
@@ -155,6 +156,14 @@ class Client:
                 if refusal is not None:
                     raise refusal from None
             raise
+
+    async def _inside(self, replica: Replica, work: Work, model: str, deadline: float | None) -> wire.Generated:
+        """`work` beside other completions, and not beside a proof."""
+        try:
+            async with replica.gate.shared(deadline):
+                return await self._same_boot(replica, work, model)
+        except StillClosed:
+            raise TryElsewhere("a proof took too long") from None
 
     async def _same_boot(self, replica: Replica, work: Work, model: str) -> wire.Generated:
         """`work`, unless the process behind the address is another than the proof was about: a new process means a new
@@ -214,8 +223,7 @@ class Client:
             except AdapterError as error:
                 return error
             except (httpx.TransportError, TryElsewhere) as error:
-                replica.problem = f"{type(error).__name__}: {error}"
-                self.replicas.take_down(replica)
+                self.replicas.note(replica, error)
                 return self.replicas.unreachable()
             return None
 

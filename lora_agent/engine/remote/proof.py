@@ -18,7 +18,8 @@ from pathlib import PurePosixPath
 import httpx
 
 from lora_agent.engine.remote import wire
-from lora_agent.engine.remote.replicas import Replica
+from lora_agent.engine.remote.gate import StillClosed
+from lora_agent.engine.remote.replicas import Replica, TryElsewhere
 from lora_agent.errors import AdapterError, FingerprintError, ServerRefusedError
 from lora_agent.registry import AdapterPackage, Fingerprint, check_fingerprint
 
@@ -28,6 +29,8 @@ REPROVE_S = 300.0
 """Seconds that a proof counts: somebody else may load other weights under the same name meanwhile."""
 REFUSED_S = 30.0
 """Seconds that a failed proof counts."""
+PATIENCE_S = 30.0
+"""Seconds that a proof waits for the completions under way on its replica, while new ones wait for it."""
 
 
 def served_name(package: AdapterPackage) -> str:
@@ -94,8 +97,14 @@ class Proofs:
         if name not in {model["id"] for model in models["data"]}:
             await self._load(replica, package)
         print_ = package.manifest.fingerprint
-        bare = await self._read(replica, self._base, print_)
-        adapted = await self._read(replica, name, print_)
+        # vLLM's CPU build dies of a prompt's log-probabilities when other requests are in the same pass
+        # (punica_cpu.add_lora_logits, seen with 0.32).
+        try:
+            async with replica.gate.alone(time.monotonic() + PATIENCE_S):
+                bare = await self._read(replica, self._base, print_)
+                adapted = await self._read(replica, name, print_)
+        except StillClosed:
+            raise TryElsewhere(f"no moment for a proof of {name!r} in {PATIENCE_S:.0f} s") from None
         try:
             check_fingerprint(print_, bare, adapted)
         except FingerprintError as error:

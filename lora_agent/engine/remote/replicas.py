@@ -11,11 +11,12 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import httpx
 
+from lora_agent.engine.remote.gate import Gate
 from lora_agent.errors import ServerUnreachableError
 
 T = TypeVar("T")
@@ -49,6 +50,8 @@ class Replica:
     problem: str = ""
     boot: str | None = None
     """What tells this process from the next one at the same address, where the server says so."""
+    gate: Gate = field(default_factory=Gate)
+    """Completions go in together, a proof goes in alone."""
 
 
 class Replicas:
@@ -83,10 +86,12 @@ class Replicas:
                 replica.done += 1
                 return result
             except (httpx.TransportError, TryElsewhere) as error:
-                self._note(replica, error)
+                self.note(replica, error)
             finally:
                 replica.in_flight -= 1
             tries += 1
+            if time.monotonic() >= until:
+                raise self.unreachable()
             if tries % len(self.all) == 0:
                 await asyncio.sleep(min(pause(tries // len(self.all)), max(0.0, until - time.monotonic())))
 
@@ -113,7 +118,7 @@ class Replicas:
             hint="Check that the server runs at that address: curl URL/health. `retry_s` says how long to keep trying.",
         )
 
-    def _note(self, replica: Replica, error: Exception) -> None:
+    def note(self, replica: Replica, error: Exception) -> None:
         replica.problem = f"{type(error).__name__}: {error}".removeprefix("TryElsewhere: ")
         if isinstance(error, TryElsewhere) and not error.down:
             replica.not_before = time.monotonic() + error.pause_s
