@@ -18,10 +18,10 @@ from safetensors.torch import save_file
 from lora_agent.errors import ConfigError
 
 from ..recipe import Recipe
+from .start import PREFIX
 from .trainable import decoder_of
 
 WEIGHTS = "adapter_model.safetensors"
-_PREFIX = "base_model.model."
 
 
 def save_adapter(model: Any, folder: Path, recipe: Recipe, invocation_ids: list[int]) -> None:
@@ -103,8 +103,8 @@ def write_lora(folder: Path, model: Any, pairs: dict[str, tuple[torch.Tensor, to
     folder.mkdir(parents=True, exist_ok=True)
     state = {}
     for name, (a, b) in pairs.items():
-        state[f"{_PREFIX}{name}.lora_A.weight"] = a.to(torch.bfloat16).contiguous()
-        state[f"{_PREFIX}{name}.lora_B.weight"] = b.to(torch.bfloat16).contiguous()
+        state[f"{PREFIX}{name}.lora_A.weight"] = a.to(torch.bfloat16).contiguous()
+        state[f"{PREFIX}{name}.lora_B.weight"] = b.to(torch.bfloat16).contiguous()
     ranks = {name: a.shape[0] for name, (a, _) in pairs.items()}
     most = max(ranks.values())
     config = LoraConfig(

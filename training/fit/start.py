@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, set_peft_model_state_dict
+from peft import set_peft_model_state_dict
 from safetensors.torch import load_file
 from torch import Tensor
 
 from lora_agent.errors import ConfigError
 from lora_agent.registry import PeftConfig, read_peft_config
 
-_PREFIX, _A, _B = "base_model.model.", "lora_A.weight", "lora_B.weight"
+PREFIX, _A, _B = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
 
 
 def start_from(model: Any, path: Path, *, whole: bool = False) -> None:
@@ -24,7 +24,7 @@ def start_from(model: Any, path: Path, *, whole: bool = False) -> None:
     weights = load_file(path)
     own = {n.replace(".default.", "."): p.shape for n, p in model.state_dict().items() if "lora_" in n}
     if weights.keys() == own.keys():
-        weights = _fitted(weights, model.peft_config["default"], read_peft_config(path.parent), cut=not whole)
+        weights = _fitted(weights, model, read_peft_config(path.parent), cut=not whole)
     if {n: w.shape for n, w in weights.items()} != own:
         raise ConfigError(
             f"the weights {str(path)!r} do not fit this adapter: {'another' if whole else 'a lower'} rank, other "
@@ -34,18 +34,18 @@ def start_from(model: Any, path: Path, *, whole: bool = False) -> None:
     set_peft_model_state_dict(model, weights)
 
 
-def _fitted(weights: dict[str, Tensor], config: LoraConfig, theirs: PeftConfig, *, cut: bool) -> dict[str, Tensor]:
-    """The weights for `config`'s scaling and rank: of a higher rank the nearest of this one (Eckart-Young)."""
-    scaling = config.lora_alpha / (config.r**0.5 if config.use_rslora else config.r)  # peft's LoraLayer.update_layer
+def _fitted(weights: dict[str, Tensor], model: Any, theirs: PeftConfig, *, cut: bool) -> dict[str, Tensor]:
+    """The weights for the model's scaling and rank: of a higher rank the nearest of this one (Eckart-Young)."""
+    rank = model.peft_config["default"].r
     found = {}
     for name, a in weights.items():
         if not name.endswith(_A):
             continue
         module = name.removesuffix(_A)
         b = weights[module + _B]
-        ratio = theirs.scaling(module.removeprefix(_PREFIX).removesuffix(".")) / scaling
-        if cut and len(a) > config.r:
-            a, b = _nearest(a.float(), b.float() * ratio, config.r)
+        ratio = theirs.scaling(module.removeprefix(PREFIX)) / model.get_submodule(module).scaling["default"]
+        if cut and len(a) > rank:
+            a, b = _nearest(a.float(), b.float() * ratio, rank)
         elif ratio != 1:
             b = b.float() * ratio
         found |= {name: a, module + _B: b}

@@ -22,6 +22,7 @@ from ..fit.trainable import add_adapter, load_for
 from ..learning import on_policy, preferences
 from ..recipe import Fit, Recipe
 from ..run import Run
+from . import variants
 
 
 def needed(run: Run) -> bool:
@@ -43,8 +44,8 @@ def work(run: Run) -> dict[str, Any]:
     trainers is measured, not forecast; of `on_policy` the forecast leaves out the teacher's pass."""
     if run.recipe.learning.by_trl:
         return preferences.probe(run)
-    fit, *others = _fits(run.recipe)
     rows = read_encoded(run.rows_file("tokens"))
+    fit, *others = _fits(run.recipe, rows)
     batches = plan(rows, fit)
     base = load_for(run.recipe)
     model = add_adapter(base, run.recipe.model_copy(update={"fit": fit}), steps=len(batches))
@@ -76,15 +77,13 @@ def work(run: Run) -> dict[str, Any]:
     }
 
 
-def _fits(recipe: Recipe) -> list[Fit]:
-    """What is fitted: the adapter, unless it is to stay as it is, and a plain variant, whose gradients go through the
+def _fits(recipe: Recipe, rows: Sequence[Encoded]) -> list[Fit]:
+    """What is fitted: the adapter, unless it is to stay as it is, and its variants, whose gradients go through the
     context as well. The first is the one to try a step of."""
     own = _largest(recipe)
-    if not recipe.variants:
-        return [own]
-    steps = own.max_steps or recipe.variant.max_steps
-    plain = own.model_copy(update={"kind": "lora", "rank": recipe.variant.rank or own.rank, "max_steps": steps})
-    return [own, plain] if own.max_steps != 0 else [plain]
+    steps = len(plan(rows, own))
+    beside = [variants.settings(own, recipe.variant, kind, steps) for kind in variants.wanted(recipe)]
+    return [own, *beside] if steps else beside
 
 
 def _largest(recipe: Recipe) -> Fit:

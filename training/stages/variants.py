@@ -15,7 +15,7 @@ from typing import Any
 
 from lora_agent.registry import sha256_file
 
-from ..recipe import Recipe
+from ..recipe import Fit, Recipe, Variant
 from ..run import Run
 from . import fit, gate, validate
 
@@ -49,23 +49,27 @@ def intact(run: Run) -> bool:
     return all(fit.intact(of(run, kind)) for kind in wanted(run.recipe))
 
 
-def of(run: Run, kind: str) -> Run:
-    """The variant's own run."""
-    folder = run.folder / "variants" / kind
-    chosen = run.recipe.variant
-    settings = run.fit.model_copy(
+def settings(fit: Fit, chosen: Variant, kind: str, steps: int) -> Fit:
+    """How a variant is fitted beside an adapter that was fitted so, in so many steps."""
+    return fit.model_copy(
         update={
             "kind": kind,
-            "start": str(run.weights.resolve()),
-            "rank": chosen.rank or run.fit.rank,
-            "learning_rate": chosen.learning_rate or run.fit.learning_rate * RATE,
-            "max_steps": chosen.max_steps or max(1, int(FRACTION * int(run.report("fit")["steps"]))),
+            "rank": chosen.rank or fit.rank,
+            "learning_rate": chosen.learning_rate or fit.learning_rate * RATE,
+            "max_steps": chosen.max_steps or max(1, int(FRACTION * steps)),
             "evaluate_every": None,
             "patience": None,
         }
     )
+
+
+def of(run: Run, kind: str) -> Run:
+    """The variant's own run."""
+    folder = run.folder / "variants" / kind
+    fitted = settings(run.fit, run.recipe.variant, kind, int(run.report("fit")["steps"]))
+    fitted = fitted.model_copy(update={"start": str(run.weights.resolve())})
     rules = run.recipe.gate.model_copy(update={"compare_16bit": False})
-    recipe = run.recipe.model_copy(update={"fit": settings, "gate": rules, "sweep": None, "variants": ()})
+    recipe = run.recipe.model_copy(update={"fit": fitted, "gate": rules, "sweep": None, "variants": ()})
     return dataclasses.replace(run, recipe=recipe, folder=folder, package=folder / run.recipe.name, processes=1)
 
 

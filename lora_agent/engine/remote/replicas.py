@@ -119,6 +119,7 @@ class Replicas:
         )
 
     def note(self, replica: Replica, error: Exception) -> None:
+        """Remember what went wrong: it is left alone until its health check passes, or for the time it asked for."""
         replica.problem = f"{type(error).__name__}: {error}".removeprefix("TryElsewhere: ")
         if isinstance(error, TryElsewhere) and not error.down:
             replica.not_before = time.monotonic() + error.pause_s
