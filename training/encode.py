@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lora_agent.engine.contract import output_grammar
@@ -26,9 +27,16 @@ class Encoded:
     suffix: tuple[int, ...]
     target: tuple[int, ...]
     group: str
+    decisive: int | None = None
+    """The target token that counts `weight` times in the loss; None: all count alike."""
+    weight: float = 1.0
 
     def __len__(self) -> int:
         return len(self.context) + len(self.suffix) + len(self.target)
+
+    def weights(self) -> tuple[float, ...]:
+        """Of each target token in the loss."""
+        return tuple(self.weight if index == self.decisive else 1.0 for index in range(len(self.target)))
 
 
 def context_ids(renderer: ChatRenderer, inputs: dict[str, object]) -> list[int]:
@@ -65,6 +73,20 @@ def encode(renderer: ChatRenderer, shape: PromptShape, row: Row, spell: TargetSp
         tuple(spell(row)),
         row.group,
     )
+
+
+def emphasise(row: Encoded, key: str, weight: float, vocabulary: Vocabulary) -> Encoded:
+    """The row with `weight` on the token in which the value of `key`, a property of its target, begins. The row itself
+    if the target does not have it."""
+    pieces = [vocabulary.tokens.decode_bytes([token]) for token in row.target]
+    text, opening = b"".join(pieces), f"{compact_json(key)}:".encode()
+    place = text.find(opening)  # in front of a value only: within a text the quotation marks are escaped
+    if place < 0:
+        return row
+    place += len(opening)
+    place += text[place : place + 1] == b'"'
+    ends = itertools.accumulate(map(len, pieces))
+    return replace(row, decisive=next(index for index, end in enumerate(ends) if end > place), weight=weight)
 
 
 def write_encoded(path: Path, rows: Iterable[Encoded]) -> None:

@@ -13,7 +13,7 @@ from lora_agent.errors import SchemaError
 from lora_agent.render import read_tools
 from lora_agent.types import compact_json
 from training.data.rows import Row
-from training.encode import Encoded, TargetSpelling, read_encoded, write_encoded
+from training.encode import Encoded, TargetSpelling, emphasise, read_encoded, write_encoded
 
 TOOL = {
     "type": "function",
@@ -64,6 +64,20 @@ def test_an_output_that_its_own_contract_forbids_is_no_target(base: BaseModel) -
     spell = TargetSpelling(base.renderer, base.vocabulary, "tool_calls", {}, 128)
     with pytest.raises(SchemaError, match="does not fit the grammar"):
         spell(row({"name": "set_light", "arguments": {"room": "hall", "state": "dim"}}))
+
+
+@pytest.mark.parametrize("value", [True, "unsafe", 12, ["a"]])
+def test_the_decisive_token_is_where_the_value_begins(base: BaseModel, value: object) -> None:
+    text = compact_json({"note": 'he wrote "verdict": safe', "verdict": value, "why": "w"})
+    row = Encoded((1,), (2,), tuple(base.vocabulary.encode(text)), "g")
+    found = emphasise(row, "verdict", 5.0, base.vocabulary)
+    assert found.decisive is not None
+    before = base.vocabulary.decode(list(row.target[: found.decisive]))
+    upto = base.vocabulary.decode(list(row.target[: found.decisive + 1]))
+    opening = text.index('"verdict":') + len('"verdict":') + isinstance(value, str)
+    assert len(before) <= opening < len(upto)
+    assert sum(found.weights()) == len(row.target) + 4
+    assert emphasise(row, "missing", 5.0, base.vocabulary) == row
 
 
 def test_written_rows_are_read_as_they_were(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from lora_agent.errors import ConfigError
 from lora_agent.registry import read_peft_config
 from training.encode import Encoded
 from training.fit.batches import IGNORE, epoch, make_batch
-from training.fit.forward import loss, use_packed_attention
+from training.fit.forward import loss, target_logits, use_packed_attention
 from training.fit.loop import epochs, train
 from training.fit.saving import save_adapter
 from training.fit.trainable import add_adapter, load_frozen
@@ -127,6 +127,16 @@ def test_a_batch_with_shared_prefixes_equals_its_rows_alone(model: Any) -> None:
     alone = [loss(model, make_batch([row])) for row in chosen]
     mean = sum(v.item() * n for v, n in alone) / tokens
     assert abs(together.item() - mean) < 1e-5
+
+
+def test_a_decisive_token_counts_as_often_as_its_weight_says(model: Any) -> None:
+    row = rows(2)[0]
+    logits, targets = target_logits(model, make_batch([row]))
+    each = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+    repeated = torch.cat([each, each[1:2], each[1:2]])
+    value, tokens = loss(model, make_batch([replace(row, decisive=1, weight=3.0)]))
+    assert tokens == len(row.target)
+    assert torch.allclose(value, repeated.mean(), atol=1e-5)
 
 
 def test_the_context_is_the_bare_bases(model: Any) -> None:

@@ -46,6 +46,7 @@ class Batch:
     context: tuple[Pass, ...]
     adapted: Pass
     labels: Tensor  # (N,) of `adapted`, already shifted: labels[i] is the token after ids[0, i], or IGNORE
+    weights: Tensor  # (N,) of the labels in the loss
     rows: int
 
 
@@ -82,7 +83,8 @@ def make_batch(rows: Sequence[Encoded]) -> Batch:
     tails = [_Line(list(rest.before), (*row.suffix, *row.target[:-1])) for rest, row in zip(rests, rows, strict=True)]
     adapted, _ = _pack(tails, known)
     labels = [t for row in rows for t in ((IGNORE,) * (len(row.suffix) - 1) + row.target)]
-    return Batch(tuple(contexts), adapted, torch.tensor(labels), len(rows))
+    weights = [w for row in rows for w in ((1.0,) * (len(row.suffix) - 1) + row.weights())]
+    return Batch(tuple(contexts), adapted, torch.tensor(labels), torch.tensor(weights), len(rows))
 
 
 def _pack(lines: Sequence[_Line], known: int) -> tuple[Pass, int]:

@@ -71,9 +71,11 @@ def base_only(model: Any) -> Iterator[None]:
 
 
 def loss(model: Any, batch: Batch, *, adapt_context: bool = False) -> tuple[Tensor, int]:
-    """Mean negative log-likelihood of the target tokens (a scalar with gradient) and their number."""
+    """Mean negative log-likelihood of the target tokens by their weights (a scalar with gradient) and their number."""
     logits, targets = target_logits(model, batch, adapt_context=adapt_context)
-    return functional.cross_entropy(logits, targets), len(targets)
+    weights = batch.weights[batch.labels != IGNORE]
+    each = functional.cross_entropy(logits, targets, reduction="none")
+    return (each * weights).sum() / weights.sum(), len(targets)
 
 
 def target_logits(model: Any, batch: Batch, *, adapt_context: bool = False) -> tuple[Tensor, Tensor]:

@@ -57,8 +57,13 @@ class Compose(Strict):
 
 
 class Score(Strict):
+    """The field of the output that decides, and that a calibrated score is given for."""
+
     pointer: str
     positive: str | bool
+    weight: float = Field(1.0, ge=1, le=1000)
+    """How many times the token that decides this field counts in the loss. One token in forty says whether a question
+    has an answer, and the words of the answer drown it (decision 051). 1: like any other token."""
 
 
 class Gate(Strict):
@@ -159,6 +164,11 @@ class Recipe(Strict):
             raise ValueError(f"`{self.learning.method}` trains a LoRA or an aLoRA, not kind {self.fit.kind!r}")
         own = {"sweep": self.sweep, "fit.lora_plus": self.fit.lora_plus, "fit.evaluate_every": self.fit.evaluate_every}
         given = [name for name, value in own.items() if value is not None]
+        if self.score is not None and self.score.weight != 1:
+            if self.learning.method not in ("sft", "distill"):
+                raise ValueError(f"`score.weight` is for supervised fits, not for {self.learning.method!r}")
+            if self.fit.method.served == "peft":
+                raise ValueError(f"`score.weight` is not built for kind {self.fit.kind!r}: leave it out")
         if self.learning.by_trl and given:
             raise ValueError(
                 f"`{given[0]}` is for supervised fits; `{self.learning.method}` runs through TRL's trainer"

@@ -15,7 +15,7 @@ from lora_agent.types import compact_json
 from .. import plot
 from ..compose import stage
 from ..data.rows import read_rows
-from ..encode import read_encoded
+from ..encode import emphasise, read_encoded
 from ..evaluate.candidate import scorer
 from ..fit import checkpoint
 from ..fit.loop import epochs, plan, train
@@ -39,6 +39,9 @@ def inputs(run: Run) -> Any:
         found["learning"] = preferences.inputs(run)
     elif run.recipe.learning.method == "on_policy":
         found["learning"] = run.recipe.learning.model_dump(mode="json")
+    score = run.recipe.score
+    if score is not None and score.weight != 1:
+        found["score"] = score.model_dump(mode="json")
     if run.start is not None:
         found["start"] = sha256_file(run.start)
     if run.fit.evaluate_every:
@@ -81,6 +84,10 @@ def fit_weights(run: Run, team: Team) -> dict[str, Any]:
     fit = run.fit
     rows = read_encoded(run.rows_file("tokens"))
     base = load_for(run.fitted, device=team.device if isinstance(team, Launched) else None)
+    score = run.recipe.score
+    if score is not None and score.weight != 1:
+        key = score.pointer.rsplit("/", 1)[-1]
+        rows = [emphasise(row, key, score.weight, base.vocabulary) for row in rows]
     invocation = base.renderer.tokens(run.prompt_spec(base.renderer).invocation)
     steps = len(plan(rows, fit))
     model = add_adapter(base, run.fitted, run.start, steps=steps)

@@ -21,16 +21,16 @@ from .contract import judged, key, words
 from .generator import replies, requests, tool_results, with_history
 from .long_requests import long_requests, passages
 
-# Per cent of all rows, by target. User: 50 (55 % of it safe); tool: 35 (about 45 % injected); assistant: 15.
+# Per cent of all rows, by target. User: 53 (58 % of it safe); tool: 30 (half of it injected); assistant: 15.
 TRAIN_SHARES = {
     "generator/harmful": 6.5, "generator/jailbreak": 2.4, "advbench": 4.5, "do_not_answer/unsafe": 3.5,
     "do_not_answer/privacy": 0.9, "in_the_wild": 0.85, "gptfuzz/template": 1.5, "gptfuzz/question": 0.7,
     "hh_red_team": 1.4, "davidson/hate": 1.2,
-    "generator/lookalike": 10.0, "generator/ordinary": 4.0, "pasted": 1.2, "generator/role": 1.0,
+    "generator/lookalike": 15.0, "generator/ordinary": 4.0, "pasted": 1.2, "generator/role": 1.0,
     "do_not_answer/safe": 1.0, "davidson/neither": 1.2,
-    "everyday/hwu64": 2.2, "everyday/snips": 1.0, "everyday/clinc150": 2.6, "everyday/nq": 1.8,
+    "everyday/hwu64": 1.4, "everyday/snips": 1.0, "everyday/clinc150": 1.8, "everyday/nq": 1.4,
     "everyday/boolq": 0.8,
-    "generator/injection": 13.0, "generator/tool_clean": 16.0, "generator/tool_harmful": 0.9,
+    "generator/injection": 11.5, "generator/tool_clean": 12.5, "generator/tool_harmful": 0.9,
     "bipia/email_attack": 1.1, "bipia/email_clean": 0.3, "bipia/table_attack": 0.9, "bipia/table_clean": 0.85,
     "bipia/code_attack": 1.2, "bipia/code_clean": 0.3,
     "diasafety/safe": 2.4, "diasafety/unsafe": 2.4, "gptfuzz_reply/safe": 1.2, "gptfuzz_reply/unsafe": 1.2,

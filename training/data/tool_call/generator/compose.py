@@ -75,10 +75,10 @@ class Composer:
         base = "single" if len(offered.offers) == 1 else "multiple"
         kinds = [base, base]
         if base == "single":
-            kinds += ["parallel", rng.choices(("parallel", base), (50, 50))[0]]
-            kinds += [rng.choices(("none", base), (55, 45))[0]]
+            kinds += ["parallel", "parallel", rng.choices(("none", base), (75, 25))[0]]
         else:
-            kinds += [base, "parallel-multiple", rng.choices(("parallel-multiple", "parallel"), (50, 50))[0]]
+            kinds += ["parallel-multiple", "parallel-multiple"]
+            kinds += [rng.choices(("parallel-multiple", "parallel"), (50, 50))[0]]
             kinds += [rng.choices(("none", base), (75, 25))[0]]
         wanted: list[Function | None] = [first] + [None] * (len(kinds) - 1)
         rows: list[Row] = []

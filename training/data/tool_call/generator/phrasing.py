@@ -38,8 +38,33 @@ _ORDERS = (
 )
 _OPENINGS = ("Hi!", "Hello,", "Hey there.", "Quick one:", "Okay,", "Good morning.", "One more thing.", "So,")
 _CLOSINGS = ("Thanks!", "Thank you.", "Thanks in advance.", "Please.", "It's urgent.", "Much appreciated.")
-_JOINS = ("{} and {}", "{}, and {}", "{}, then {}", "{}, and also {}", "{} and then {}")
-_SENTENCE_JOINS = (" ", " Also, ", " And ", " Then ", " ")
+_JOINS = (
+    "{} and {}",
+    "{}, and {}",
+    "{}, then {}",
+    "{}, and also {}",
+    "{} and then {}",
+    "{}; {}",
+    "{}, after that {}",
+    "{}, plus {}",
+    "{} and, while you are at it, {}",
+    "first {}, then {}",
+)
+_SENTENCE_JOINS = (
+    " ",
+    " ",
+    " Also, ",
+    " And ",
+    " Then ",
+    " After that, ",
+    " Besides, ",
+    " Next, ",
+    " Second: ",
+    " In addition, ",
+    " One more thing: ",
+    " Oh, and ",
+    "\n",
+)
 
 PLAIN_SHARE = 0.45
 NOISE_SHARE = 0.16
