@@ -21,6 +21,7 @@ from ..selection import pick
 from .calibrate import ece, platt, wilson
 from .compare import mcnemar
 from .metrics import METRICS
+from .suite import Answers
 
 
 @dataclass
@@ -30,6 +31,8 @@ class Scored:
     results: list[Result]
     correct: list[bool]
     seconds: float
+    run: int
+    """Rows that took these seconds; the others were kept from an earlier run."""
     by_source: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
 
 
@@ -42,14 +45,17 @@ def run_system(
     prompted: bool = False,
     free: bool = False,
     block: int = 16,
+    kept: Answers | None = None,
 ) -> Scored:
     """Every row through adapter `name`, or through the base told what the adapter is for, in batches; `free`: without
-    the grammar. A row that cannot be run (too long a context) counts as wrong and says why."""
+    the grammar. A row that cannot be run (too long a context) counts as wrong and says why. What `kept` holds is not
+    run again, and what is run goes into it."""
     targets = [len(engine.base.renderer.text(compact_json(row.output))) for row in rows]
     # Rows of like length share a block. The base seldom stops by itself, so what counts is how long it may go on: twice
     # the longest right answer of the block is room enough for a right one.
     order = sorted(range(len(rows)), key=lambda i: targets[i] if prompted else len(str(rows[i].input)))
-    results: dict[int, Result] = {}
+    results = {i: found for i in order if kept is not None and (found := kept.get(rows[i])) is not None}
+    order, already = [i for i in order if i not in results], len(results)
     started = time.monotonic()
     for start in range(0, len(order), block):
         chosen = order[start : start + block]
@@ -57,13 +63,15 @@ def run_system(
         budget = 2 * max(targets[i] for i in chosen) if prompted or free else None
         done = _answers(engine, calls, prompted=prompted, free=free, max_tokens=budget)
         results |= dict(zip(chosen, done, strict=True))
-        rate = len(results) / (time.monotonic() - started)
+        for i, result in zip(chosen, done, strict=True) if kept is not None else ():
+            kept.put(rows[i], result)
+        rate = (len(results) - already) / (time.monotonic() - started)
         left = (len(rows) - len(results)) / rate
         who = "prompted base" if prompted else f"{name}, no grammar" if free else name
         print(f"{who}: {len(results)}/{len(rows)} rows, {rate:.2f} rows/s, {left:.0f} s left", file=sys.stderr)
     ordered = [results[i] for i in range(len(rows))]
     right = [METRICS[metric](r.output, row.output) for r, row in zip(ordered, rows, strict=True)]
-    scored = Scored(ordered, right, time.monotonic() - started)
+    scored = Scored(ordered, right, time.monotonic() - started, len(order))
     for row, flag in zip(rows, right, strict=True):
         scored.by_source[row.source].append(flag)
     return scored
@@ -137,7 +145,7 @@ def summary(scored: Scored) -> dict[str, Any]:
         "valid_95": [round(v, 4) for v in wilson(valid, n)],
         "stopped": round(stopped / n, 4),
         "stopped_95": [round(v, 4) for v in wilson(stopped, n)],
-        "ms_per_row_in_batches": round(1000 * scored.seconds / n),
+        "ms_per_row_in_batches": round(1000 * scored.seconds / scored.run) if scored.run else None,
     }
 
 
@@ -178,6 +186,48 @@ def _verdict_detail(scored: Scored, rows: Sequence[Row]) -> dict[str, Any]:
         "recall": _rate(unsafe),
         "injection_recall": _rate(hits),
         "injection_false_positive_rate": _rate(false),
+    }
+
+
+def detail(scored: Scored, rows: Sequence[Row], package: AdapterPackage, metric: str) -> dict[str, Any]:
+    """Beyond the summary: how far the confidence can be trusted, and for an adapter with a score how well it tells the
+    positive rows from the others (AUROC; AUPRC as average precision; F1, recall and false positives at one half)."""
+    sure = [
+        (r.confidence, ok) for r, ok in zip(scored.results, scored.correct, strict=True) if r.confidence is not None
+    ]
+    found: dict[str, Any] = {}
+    if sure:
+        confidence, right = np.asarray([c for c, _ in sure], np.float64), np.asarray([ok for _, ok in sure])
+        found["confidence_ece"] = round(ece(confidence, right), 4)
+    if metric == "verdict":
+        found |= _verdict_detail(scored, rows)
+    spec = package.spec.score
+    if spec is None:
+        return found
+    pointer = spec.pointer.strip("/")
+    pairs = [
+        (r.score, row.output.get(pointer) == spec.positive)
+        for r, row in zip(scored.results, rows, strict=True)
+        if r.score is not None
+    ]
+    truth = [is_it for _, is_it in pairs]
+    if any(truth) and not all(truth):
+        found["score"] = _separation([score for score, _ in pairs], truth)
+    return found
+
+
+def _separation(scores: Sequence[float], truth: Sequence[bool]) -> dict[str, Any]:
+    from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+
+    said = [score > 0.5 for score in scores]
+    return {
+        "positives": sum(truth),
+        "negatives": len(truth) - sum(truth),
+        "auroc": round(float(roc_auc_score(truth, scores)), 4),
+        "auprc": round(float(average_precision_score(truth, scores)), 4),
+        "f1": round(float(f1_score(truth, said)), 4),
+        "recall": _rate([s for s, is_it in zip(said, truth, strict=True) if is_it]),
+        "false_positive_rate": _rate([s for s, is_it in zip(said, truth, strict=True) if not is_it]),
     }
 
 
