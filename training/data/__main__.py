@@ -1,6 +1,6 @@
 """`python -m training.data NAME`: build one set of training rows from the public sets and our generators.
 
-Writes train.jsonl.gz, dev.jsonl.gz and report.json, and prints the report. Same data and seed, same bytes.
+Writes train.jsonl.gz, dev.jsonl.gz, report.json and card.md, and prints the report. Same data and seed, same bytes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from lora_agent.errors import ConfigError, LoraAgentError
+
+from .card import write_card
 
 NAMES = ("tool_call", "retrieval", "query_rewrite", "safety", "router")
 
@@ -35,7 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
         if not options.data.is_dir():
             hint = "export LORA_AGENT_DATA=<folder with the data sets>; their origins are in training/data/origins.yaml"
             raise ConfigError(f"no data folder at {str(options.data)!r}", hint=hint)
-        report = build(options.data, options.out or Path("runs/data") / options.name, options.seed, **sizes)
+        out = options.out or Path("runs/data") / options.name
+        report = build(options.data, out, options.seed, **sizes)
+        write_card(options.name, out, options.data, report)
     except LoraAgentError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -92,7 +92,7 @@ FOLLOW_UPS: tuple[tuple[str, str, str], ...] = (
     ("Is it raining in Leeds?", "Yes, light rain in Leeds.", "what about tomorrow"),
     ("Set an alarm for 7.", "The alarm is set for 7 am.", "Make it 7:30 instead."),
     ("Turn on the lamp in the hall.", "The lamp in the hall is on.", "Now the kitchen too."),
-    ("Add milk to my shopping list.", "Milk is on your list.", "And eggs."),
+    ("Put two cartons of milk on my list.", "Milk is on your list.", "And eggs."),
     ("Play some jazz.", "Playing Smooth Jazz Hits.", "louder"),
     ("Book a table at Merle's for two.", "For what time should I book?", "At eight."),
     ("Transfer 50 euros to Tom.", "From which account?", "From savings."),

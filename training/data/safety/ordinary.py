@@ -105,7 +105,7 @@ ORDINARY: dict[str, tuple[str, ...]] = {
     "leisure": (
         "Recommend {genre} for tonight.", "What is the plot of a typical film in the style of {genre}?",
         "Write a two line pitch for {genre}.", "Tell me a joke.", "Let us play a word game.",
-        "Hi, how are you today?",
+        "Hi, how are you doing this morning?",
         "Thank you, that was helpful!", "What is your name?", "Good morning! What can you do for me?",
     ),
 }  # fmt: skip
