@@ -22,6 +22,26 @@ ABSTAIN = "abstain"
 
 
 @dataclass(frozen=True)
+class Matcher:
+    """A linear map `weight` (k, d), `bias` (k,) of standardised features after which a request lies near the cards and
+    examples of the adapter that it is for. Trained by contrast on intents (InfoNCE, arXiv 1807.03748; the examples of
+    an intent averaged as in prototypical networks, arXiv 1703.05175), so that an adapter it never saw needs no
+    training."""
+
+    weight: Tensor
+    bias: Tensor
+    scale: float
+    """Logits per unit of cosine similarity."""
+    offset: float
+    """Cosine similarity at which an adapter is as likely as no adapter."""
+    threshold: float
+    """Below this probability the choice among cards is not sure; from a risk target (training/router)."""
+
+    def __call__(self, standardised: Tensor) -> Tensor:
+        return standardised @ self.weight.T + self.bias
+
+
+@dataclass(frozen=True)
 class Head:
     """`mean`, `scale` (d,) standardise the features; `weight` (classes, d), `bias` (classes,) give logits, which are
     divided by `temperature` (calibration: arXiv 1706.04599). Below `threshold` the router is not sure."""
@@ -38,6 +58,20 @@ class Head:
     prototype_offset: float
     """Cosine similarity at which such an adapter is as likely as not."""
     report: Mapping[str, object]
+    matcher: Matcher | None = None
+    """What cards are compared in; without one in the standardised features themselves."""
+
+    def embed(self, features: Tensor) -> Tensor:
+        """What prototypes are made of and compared with, for features (d,)."""
+        standardised = self.standardise(features)
+        return standardised if self.matcher is None else self.matcher(standardised)
+
+    @property
+    def card_odds(self) -> tuple[float, float, float]:
+        """(scale, offset, threshold) of a choice among cards."""
+        if self.matcher is None:
+            return self.prototype_scale, self.prototype_offset, self.threshold
+        return self.matcher.scale, self.matcher.offset, self.matcher.threshold
 
     def standardise(self, features: Tensor) -> Tensor:
         return (features - self.mean) / self.scale
@@ -69,6 +103,7 @@ def read_head(path: Path) -> Head:
         meta["prototype_scale"],
         meta["prototype_offset"],
         meta["report"],
+        Matcher(tensors["match_weight"], tensors["match_bias"], *meta["matcher"]) if "matcher" in meta else None,
     )
 
 
@@ -87,8 +122,13 @@ def write_head(head: Head, source_sha256: str, folder: Path = HEADS) -> Path:
         "report": head.report,
     }
     tensors = {"mean": head.mean, "scale": head.scale, "weight": head.weight, "bias": head.bias}
+    tensors = {name: tensor.float() for name, tensor in tensors.items()}
+    if head.matcher is not None:
+        meta["matcher"] = [head.matcher.scale, head.matcher.offset, head.matcher.threshold]
+        half = {"match_weight": head.matcher.weight, "match_bias": head.matcher.bias}
+        tensors |= {name: tensor.bfloat16() for name, tensor in half.items()}  # ten times the rest, and only compared
     scratch = path.with_suffix(".tmp")
-    save_file({n: t.float().contiguous() for n, t in tensors.items()}, scratch, {"head": json.dumps(meta)})
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, scratch, {"head": json.dumps(meta)})
     scratch.replace(path)
     return path
 

@@ -1,8 +1,8 @@
 """Adapters that no head was trained on: one prototype per adapter, from its card and its examples.
 
-A prototype is the mean direction of the hidden-state features of the card's text and of each example, in the
-standardised space of the head (the recipe of LoRAuter, arXiv 2601.21795, on the base's own states). Adding an
-adapter costs one short prefill per example and no training.
+A prototype is the mean direction of the card's text and of each example, where the head's matcher puts the base's
+hidden states (after the recipe of LoRAuter, arXiv 2601.21795). Adding an adapter costs one short prefill per example
+and no training.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 from lora_agent.errors import ConfigError
 
 Featurise = Callable[[str], Tensor]
-"""A user turn's text → features (d,), standardised."""
+"""A user turn's text → what is compared (k,)."""
 
 
 @dataclass(frozen=True)
@@ -51,20 +51,25 @@ def read_cards(raw: object) -> tuple[Card, ...]:
 
 
 class Prototypes:
-    """Unit vectors by adapter name."""
+    """Unit vectors of all adapters in one matrix, so that a thousand are compared in one product."""
 
     def __init__(self, featurise: Featurise, cards: Iterable[Card]) -> None:
         self.cards = tuple(cards)
-        self._vectors = {card.name: _prototype(featurise, card) for card in self.cards}
+        rows = [_prototype(featurise, card) for card in self.cards]
+        self._vectors = torch.cat(rows) if rows else torch.empty(0, 0)
+        self._owner = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(r) for r in rows]).long())
 
     def similarities(self, features: Tensor) -> dict[str, float]:
-        """Cosine similarity of standardised features (d,) to each adapter's prototypes: the nearest one counts."""
-        direction = _unit(features)
-        return {name: float((vectors @ direction).max()) for name, vectors in self._vectors.items()}
+        """Cosine similarity of what is compared (k,) to each adapter's prototypes: the nearest one counts."""
+        if not self.cards:
+            return {}
+        near = torch.full((len(self.cards),), -1.0)
+        near.scatter_reduce_(0, self._owner, self._vectors @ _unit(features), "amax")
+        return dict(zip((card.name for card in self.cards), near.tolist(), strict=True))
 
 
 def _prototype(featurise: Featurise, card: Card) -> Tensor:
-    """(1 or 2, d): the card's own direction, and the examples' mean direction when there are any."""
+    """(1 or 2, k): the card's own direction, and the examples' mean direction when there are any."""
     rows = [_unit(featurise(f"{card.name.replace('_', ' ')}: {card.description}"))]
     if card.examples:
         rows.append(_unit(torch.stack([_unit(featurise(text)) for text in card.examples]).mean(0)))

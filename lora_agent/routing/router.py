@@ -70,8 +70,8 @@ class HiddenStateRouter:
         if self._prototypes is None or list(self._prototypes.cards) != list(cards.values()):
             self._prototypes = Prototypes(self._featurise, cards.values())
         everything = math.log(sum(math.exp(v) for v in known.values())) if known else 0.0
-        similar = self._prototypes.similarities(self.head.standardise(features))
-        scale, offset = self.head.prototype_scale, self.head.prototype_offset
+        similar = self._prototypes.similarities(self.head.embed(features))
+        scale, offset, _ = self.head.card_odds
         return {n: everything + scale * (s - offset) for n, s in similar.items()}
 
     def _decide(self, session: Any, cards: Mapping[str, Card], probabilities: dict[str, float], method: str) -> Route:
@@ -98,16 +98,16 @@ class CardRouter:
         self._prototypes = Prototypes(lambda text: featurise(engine, self._head, text), cards)
 
     def route(self, messages: Any) -> Route:
-        features = self._head.standardise(self._engine.session(messages).features)
+        features = self._head.embed(self._engine.session(messages).features)
         similar = self._prototypes.similarities(features)
-        scale, offset = self._head.prototype_scale, self._head.prototype_offset
+        scale, offset, threshold = self._head.card_odds
         logits = {name: scale * (s - offset) for name, s in similar.items()} | {BASE: 0.0}
         probabilities = softmax(logits)
         best = max(probabilities, key=lambda n: probabilities[n])
-        abstained = probabilities[best] < self._head.threshold
+        abstained = probabilities[best] < threshold
         return Route(BASE if abstained else best, probabilities, abstained=abstained, method="prototype")
 
 
 def featurise(engine: Any, head: Head, text: str) -> Tensor:
-    """Standardised features of one user turn."""
-    return head.standardise(engine.session(text).features)
+    """One user turn as prototypes are compared."""
+    return head.embed(engine.session(text).features)

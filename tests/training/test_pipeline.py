@@ -318,6 +318,22 @@ def test_a_plain_variant_is_built_gated_and_packed(project: Path, base_dir: Path
     assert train(project) == 0  # nothing to do
     assert time.monotonic() - started < 20
 
+    kept = {"rank": 8, "max_steps": 0, "start": "run/ticket/variants/lora"}
+    write_recipe(
+        project,
+        base_dir,
+        version="0.2.0",
+        fit={"start": "run/ticket", "max_steps": 0},
+        variants=["alora", "lora"],
+        variant=kept,
+    )
+    assert train(project, out="again") == 0
+    again = plain_lora(read_package(project / "again" / "ticket"))
+    assert torch.equal(
+        *(load_file(p.weights_folder / "adapter_model.safetensors")[next(iter(other))] for p in (again, variant))
+    )
+    assert again.manifest.gate.passed
+
 
 def test_a_plain_lora_needs_no_variant(project: Path, base_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_recipe(project, base_dir, variants=["alora", "lora"], fit={"kind": "lora"})
@@ -329,6 +345,10 @@ VARIANTS = {
     "above the adapter's rank": ({"variants": ["alora", "lora"], "variant": {"rank": 17}}, "variant.rank"),
     "not asked for": ({"variant": {"rank": 3}}, "[alora, lora]"),
     "no steps from nothing": ({"fit": {"max_steps": 0}}, "fit.start"),
+    "no variant's steps from nothing": (
+        {"variants": ["alora", "lora"], "variant": {"max_steps": 0}},
+        "variant.start",
+    ),
     "a quarter of no steps": (
         {"variants": ["alora", "lora"], "fit": {"max_steps": 0, "start": "x"}},
         "variant.max_steps",

@@ -132,5 +132,14 @@ class Variant(Strict):
     """At most `fit.rank`, which is the default. A package holds both adapters, so that a smaller one keeps it small."""
     learning_rate: float | None = Field(None, gt=0)
     """Default: 0.3 of the fit's. The weights are nearly right, and a full rate would forget that first."""
-    max_steps: int | None = Field(None, ge=1)
-    """Default: a quarter of the fit's."""
+    max_steps: int | None = Field(None, ge=0)
+    """Default: a quarter of the fit's. 0 takes the weights of `start` as they are."""
+    start: str | None = None
+    """A folder with a plain LoRA's weights of this rank, relative to the recipe, to go on from instead of the adapter's
+    own: that of an earlier version (`../../adapters/NAME/variants/lora`), which is gated anew."""
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> Variant:
+        if self.max_steps == 0 and self.start is None:
+            raise ValueError("`variant.max_steps: 0` trains nothing: give the weights as `variant.start`")
+        return self

@@ -1,10 +1,12 @@
-"""`python -m training.router --data runs/data/router`: features → head → calibration → lora_agent/routing/heads."""
+"""`python -m training.router --data runs/data/router`: features → head, matcher → lora_agent/routing/heads."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,14 @@ from lora_agent.routing import Card
 from lora_agent.routing.head import ABSTAIN, HEADS, Head, write_head
 from lora_agent.routing.prototypes import Prototypes
 
-from ..data.rows import Row, read_rows
+from ..data.router.intents import clinc, intents
+from ..data.rows import SPLITS, Row, read_rows
 from ..evaluate.calibrate import auroc, ece, platt, softmax, temperature, threshold, wilson
 from ..fit.trainable import load_frozen
 from ..recipe import read_recipe
+from . import matcher
 from .features import extract
+from .matcher import Seen
 
 TARGET_ACCURACY = 0.86
 """Of the decisions that the router does not abstain from; sets the threshold."""
@@ -30,9 +35,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m training.router", description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("runs/build/router"), help="where features are kept")
-    parser.add_argument("--rows", type=int, default=2600)
+    parser.add_argument(
+        "--public", type=Path, default=os.environ.get("LORA_AGENT_DATA"), help="default: LORA_AGENT_DATA"
+    )
+    parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--dev-rows", type=int, default=640)
     options = parser.parse_args()
+    if options.public is None:
+        parser.error("no folder of public sets for the matcher's intents: pass --public FOLDER or set LORA_AGENT_DATA")
     options.out.mkdir(parents=True, exist_ok=True)
     train = read_rows(options.data / "train.jsonl.gz")[: options.rows]
     dev = read_rows(options.data / "dev.jsonl.gz")[: options.dev_rows]
@@ -46,11 +56,36 @@ def main() -> int:
     card_rows = [Row({"messages": [{"role": "user", "content": t}]}, {}, "card", "") for c in cards for t in _texts(c)]
     card_x = dict(zip([r.input["messages"][0]["content"] for r in card_rows], extract(base, card_rows), strict=True))
     head = fit_head(x, [r.output["adapter"] for r in train], [r.output["adapter"] for r in dev], cards, card_x)
+    head = _with_matcher(head, base, options.public, options.out)
     path = write_head(head, base.source_sha256)
     (options.out / "report.json").write_text(json.dumps(head.report, indent=1))
     print(json.dumps(head.report, indent=1))
     print(f"wrote {path.relative_to(HEADS.parent.parent.parent)}", file=sys.stderr)
     return 0
+
+
+def _with_matcher(head: Head, base: Any, public: Path, out: Path) -> Head:
+    """The head with a matcher of cards and requests, and its report beside that of plain features."""
+    seen: dict[str, list[Seen]] = {}
+    outside = torch.empty(0)
+    for split in SPLITS:
+        found = intents(public, split)
+        away = [text for text, _ in clinc(public, "oos_val")] if split == "dev" else []
+        texts = [*(intent.card for intent in found), *(u for intent in found for u in intent.utterances), *away]
+        rows = [Row({"messages": [{"role": "user", "content": text}]}, {}, "intent", "") for text in texts]
+        x = head.standardise(_features(base, rows, out / f"intents_{split}.pt").float())
+        cards, utterances = x[: len(found)], x[len(found) : len(x) - len(away)]
+        parts = utterances.split([len(intent.utterances) for intent in found])
+        seen[split] = [Seen(*parts_of) for parts_of in zip(found, cards, parts, strict=True)]
+        outside = x[len(x) - len(away) :]
+    weight, bias = matcher.fit(seen["train"])
+    made, report = matcher.calibrated(weight, bias, seen["dev"], outside)
+    _, plain = matcher.calibrated(weight, bias, seen["dev"], outside, embed=lambda features: features)
+    report |= {
+        "intents": len(seen["train"]),
+        "without_matcher": {k: v for k, v in plain.items() if isinstance(v, dict)},
+    }
+    return dataclasses.replace(head, matcher=made, report={**head.report, "cards": report})
 
 
 def _features(base: Any, rows: list[Row], path: Path) -> torch.Tensor:

@@ -26,7 +26,9 @@ from . import variants
 
 
 def needed(run: Run) -> bool:
-    return run.recipe.compose is None and (run.fit.max_steps != 0 or bool(run.recipe.variants))
+    recipe = run.recipe
+    trained = run.fit.max_steps != 0 or (bool(recipe.variants) and recipe.variant.max_steps != 0)
+    return recipe.compose is None and trained
 
 
 def inputs(run: Run) -> Any:
@@ -83,7 +85,7 @@ def _fits(recipe: Recipe, rows: Sequence[Encoded]) -> list[Fit]:
     own = _largest(recipe)
     steps = len(plan(rows, own))
     beside = [variants.settings(own, recipe.variant, kind, steps) for kind in variants.wanted(recipe)]
-    return [own, *beside] if steps else beside
+    return [fit for fit in (own, *beside) if fit.max_steps != 0]
 
 
 def _largest(recipe: Recipe) -> Fit:

@@ -2,8 +2,8 @@
 that apply an adapter to the whole prompt, as vLLM does.
 
 A variant goes on from the adapter's own weights, now with the adapter on the context as well, so that a part of the
-steps is enough (decision 046). It is fitted, validated and gated by the same stages, as a run of its own in
-`variants/lora/` on the same rows.
+steps is enough (decision 046), or from an earlier variant's. It is fitted, validated and gated by the same stages, as a
+run of its own in `variants/lora/` on the same rows.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def settings(fit: Fit, chosen: Variant, kind: str, steps: int) -> Fit:
             "kind": kind,
             "rank": chosen.rank or fit.rank,
             "learning_rate": chosen.learning_rate or fit.learning_rate * RATE,
-            "max_steps": chosen.max_steps or max(1, int(FRACTION * steps)),
+            "max_steps": max(1, int(FRACTION * steps)) if chosen.max_steps is None else chosen.max_steps,
             "evaluate_every": None,
             "patience": None,
         }
@@ -67,7 +67,9 @@ def of(run: Run, kind: str) -> Run:
     """The variant's own run."""
     folder = run.folder / "variants" / kind
     fitted = settings(run.fit, run.recipe.variant, kind, int(run.report("fit")["steps"]))
-    fitted = fitted.model_copy(update={"start": str(run.weights.resolve())})
+    given = run.recipe.variant.start
+    start = run.weights if given is None else run.recipe_path.parent / given
+    fitted = fitted.model_copy(update={"start": str(start.resolve())})
     rules = run.recipe.gate.model_copy(update={"compare_16bit": False})
     recipe = run.recipe.model_copy(update={"fit": fitted, "gate": rules, "sweep": None, "variants": ()})
     return dataclasses.replace(run, recipe=recipe, folder=folder, package=folder / run.recipe.name, processes=1)
