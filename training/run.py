@@ -46,6 +46,8 @@ class Run:
     package: Path
     processes: int = 1
     """That train together, on this machine."""
+    beside: bool = False
+    """A variant of another run's adapter."""
 
     @classmethod
     def open(

@@ -13,7 +13,7 @@ from lora_agent.engine.local.checkpoint import ensure_checkpoint
 from lora_agent.engine.local.device import choose
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.errors import AdapterError, BaseModelError, FingerprintError
-from lora_agent.registry import AdapterPackage, Fingerprint, Registry, check_fingerprint, read_tensors
+from lora_agent.registry import AdapterPackage, Fingerprint, Registry, check_fingerprint, plain_lora, read_tensors
 
 from .. import packing
 from ..data.rows import Row, read_rows
@@ -110,7 +110,7 @@ def _without_effect(fingerprint: Fingerprint) -> str | None:
 
 def _engine(base: BaseModel, package: AdapterPackage, old: LocalEngine | None = None) -> LocalEngine:
     """An engine with this one package; the slots of an engine that is there are used again."""
-    registry = Registry.discover([package.folder], search=False)
+    registry = Registry({package.name: package})
     if old is None:
         return LocalEngine(base, registry, allow_ungated=True)
     old.registry = registry
@@ -163,10 +163,11 @@ def _against_previous(
 
 
 def _previous(run: Run) -> AdapterPackage | None:
+    """A variant follows on the earlier version's variant, which is what its users have."""
     found = Registry.discover().packages.get(run.recipe.name)
     if found is None or found.digest == _digest_at(run):
         return None
-    return found
+    return plain_lora(found) if run.beside and run.fit.kind in found.manifest.variants else found
 
 
 def _digest_at(run: Run) -> str | None:

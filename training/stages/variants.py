@@ -72,7 +72,8 @@ def of(run: Run, kind: str) -> Run:
     fitted = fitted.model_copy(update={"start": str(start.resolve())})
     rules = run.recipe.gate.model_copy(update={"compare_16bit": False})
     recipe = run.recipe.model_copy(update={"fit": fitted, "gate": rules, "sweep": None, "variants": ()})
-    return dataclasses.replace(run, recipe=recipe, folder=folder, package=folder / run.recipe.name, processes=1)
+    place = folder / run.recipe.name
+    return dataclasses.replace(run, recipe=recipe, folder=folder, package=place, processes=1, beside=True)
 
 
 def work(run: Run) -> dict[str, Any]:
