@@ -32,10 +32,10 @@ class Matcher:
     bias: Tensor
     scale: float
     """Logits per unit of cosine similarity."""
-    offset: float
-    """Cosine similarity at which an adapter is as likely as no adapter."""
-    threshold: float
-    """Below this probability the choice among cards is not sure; from a risk target (training/router)."""
+    card_offset: float
+    example_offset: float
+    """Cosine similarity to a card, and to the mean of examples, at which an adapter is as likely as none: nineteen of
+    twenty requests that an adapter serves are nearer (training/router/matcher.py)."""
 
     def __call__(self, standardised: Tensor) -> Tensor:
         return standardised @ self.weight.T + self.bias
@@ -67,11 +67,12 @@ class Head:
         return standardised if self.matcher is None else self.matcher(standardised)
 
     @property
-    def card_odds(self) -> tuple[float, float, float]:
-        """(scale, offset, threshold) of a choice among cards."""
+    def card_odds(self) -> tuple[float, tuple[float, float], float]:
+        """(scale, offsets of cards and of examples, threshold) of a choice among cards. With a matcher what is too far
+        from all of them goes to the base, and no probability is too low besides."""
         if self.matcher is None:
-            return self.prototype_scale, self.prototype_offset, self.threshold
-        return self.matcher.scale, self.matcher.offset, self.matcher.threshold
+            return self.prototype_scale, (self.prototype_offset, self.prototype_offset), self.threshold
+        return self.matcher.scale, (self.matcher.card_offset, self.matcher.example_offset), 0.0
 
     def standardise(self, features: Tensor) -> Tensor:
         return (features - self.mean) / self.scale
@@ -124,7 +125,7 @@ def write_head(head: Head, source_sha256: str, folder: Path = HEADS) -> Path:
     tensors = {"mean": head.mean, "scale": head.scale, "weight": head.weight, "bias": head.bias}
     tensors = {name: tensor.float() for name, tensor in tensors.items()}
     if head.matcher is not None:
-        meta["matcher"] = [head.matcher.scale, head.matcher.offset, head.matcher.threshold]
+        meta["matcher"] = [head.matcher.scale, head.matcher.card_offset, head.matcher.example_offset]
         half = {"match_weight": head.matcher.weight, "match_bias": head.matcher.bias}
         tensors |= {name: tensor.bfloat16() for name, tensor in half.items()}  # ten times the rest, and only compared
     scratch = path.with_suffix(".tmp")

@@ -58,13 +58,16 @@ class Prototypes:
         rows = [_prototype(featurise, card) for card in self.cards]
         self._vectors = torch.cat(rows) if rows else torch.empty(0, 0)
         self._owner = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(r) for r in rows]).long())
+        self._of_examples = torch.tensor([bool(place) for r in rows for place in range(len(r))])
 
-    def similarities(self, features: Tensor) -> dict[str, float]:
-        """Cosine similarity of what is compared (k,) to each adapter's prototypes: the nearest one counts."""
+    def similarities(self, features: Tensor, offsets: tuple[float, float] = (0.0, 0.0)) -> dict[str, float]:
+        """Cosine similarity of what is compared (k,) to each adapter's prototypes, less the offset of cards or of
+        examples: the nearest one counts."""
         if not self.cards:
             return {}
-        near = torch.full((len(self.cards),), -1.0)
-        near.scatter_reduce_(0, self._owner, self._vectors @ _unit(features), "amax")
+        near = torch.full((len(self.cards),), -2.0)
+        over = self._vectors @ _unit(features) - torch.where(self._of_examples, offsets[1], offsets[0])
+        near.scatter_reduce_(0, self._owner, over, "amax")
         return dict(zip((card.name for card in self.cards), near.tolist(), strict=True))
 
 

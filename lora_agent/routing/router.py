@@ -66,13 +66,13 @@ class HiddenStateRouter:
         return [*names, BASE]
 
     def _new_logits(self, features: Tensor, known: Mapping[str, float], cards: Mapping[str, Card]) -> dict[str, float]:
-        """An unknown adapter competes with all known ones together: at `prototype_offset` the odds are even."""
+        """An unknown adapter competes with all known ones together: at its offset the odds are even."""
         if self._prototypes is None or list(self._prototypes.cards) != list(cards.values()):
             self._prototypes = Prototypes(self._featurise, cards.values())
         everything = math.log(sum(math.exp(v) for v in known.values())) if known else 0.0
-        similar = self._prototypes.similarities(self.head.embed(features))
-        scale, offset, _ = self.head.card_odds
-        return {n: everything + scale * (s - offset) for n, s in similar.items()}
+        scale, offsets, _ = self.head.card_odds
+        nearer = self._prototypes.similarities(self.head.embed(features), offsets)
+        return {n: everything + scale * s for n, s in nearer.items()}
 
     def _decide(self, session: Any, cards: Mapping[str, Card], probabilities: dict[str, float], method: str) -> Route:
         best = max(probabilities, key=lambda n: probabilities[n])
@@ -99,9 +99,9 @@ class CardRouter:
 
     def route(self, messages: Any) -> Route:
         features = self._head.embed(self._engine.session(messages).features)
-        similar = self._prototypes.similarities(features)
-        scale, offset, threshold = self._head.card_odds
-        logits = {name: scale * (s - offset) for name, s in similar.items()} | {BASE: 0.0}
+        scale, offsets, threshold = self._head.card_odds
+        nearer = self._prototypes.similarities(features, offsets)
+        logits = {name: scale * s for name, s in nearer.items()} | {BASE: 0.0}
         probabilities = softmax(logits)
         best = max(probabilities, key=lambda n: probabilities[n])
         abstained = probabilities[best] < threshold

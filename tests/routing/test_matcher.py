@@ -44,7 +44,8 @@ def test_adapters_that_it_never_saw_are_found_where_plain_features_fail(monkeypa
     assert report["dev"]["n"] == 120
     assert report["dev"]["accuracy"] > 0.7 > 0.5 > plain["dev"]["accuracy"]
     assert made.scale > 1
-    assert 0 <= made.threshold <= 1
+    assert report["dev"]["kept"] > 0.85
+    assert report["dev"]["outside_auroc"] > 0.7
     again, _ = matcher.fit(world(120, 0, "train"))
     assert torch.equal(weight, again)
 
@@ -63,7 +64,7 @@ def test_it_is_kept_with_the_head(tmp_path: Path) -> None:
     assert again is not None
     assert again.matcher is not None
     assert torch.equal(again.matcher.weight, made.weight)
-    assert again.card_odds == (20.0, 0.4, 0.7)
+    assert again.card_odds == (20.0, (0.4, 0.7), 0.0)
     features = torch.randn(6, generator=rng)
     assert torch.equal(again.embed(features), features @ made.weight.T)
 
@@ -72,7 +73,7 @@ def test_a_head_without_one_compares_the_features_themselves(tmp_path: Path) -> 
     write_head(head(None), "cd" * 32, tmp_path)
     again = find_head("cd" * 32, tmp_path)
     assert again is not None
-    assert again.card_odds == (10.0, 0.3, 0.5)
+    assert again.card_odds == (10.0, (0.3, 0.3), 0.5)
     assert torch.equal(again.embed(torch.ones(6)), torch.ones(6))
 
 
@@ -89,6 +90,8 @@ def test_the_nearest_prototype_of_each_adapter_counts() -> None:
     similar = prototypes.similarities(asked)
     assert similar["a"] == pytest.approx(max(cosine(places["a: A"]), cosine(mean)), abs=1e-6)
     assert similar["b"] == pytest.approx(cosine(places["b: B"]), abs=1e-6)
+    over = prototypes.similarities(asked, (0.5, 0.1))
+    assert over["a"] == pytest.approx(max(cosine(places["a: A"]) - 0.5, cosine(mean) - 0.1), abs=1e-6)
     assert Prototypes(places.__getitem__, []).similarities(asked) == {}
 
 

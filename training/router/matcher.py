@@ -20,15 +20,15 @@ from torch.nn import functional
 from lora_agent.routing.head import Matcher
 
 from ..data.router.intents import SHOTS, Intent
-from ..evaluate.calibrate import auroc, ece, platt, softmax, threshold, wilson
+from ..evaluate.calibrate import auroc, ece, wilson
 
 # A dropout of 0.1 finds 64 of 100 unseen skills, 0.3 71, 0.5 73: 850 intents are few (decision 052).
 STEPS, INTENTS, RATE, DECAY, DROPOUT, WIDTH = 1200, 160, 1e-3, 0.3, 0.5, 256
 CARD_SHARE = 0.5
 """How often a described intent's counterpart is its card."""
 MOST_OTHERS = 6
-TARGET_ACCURACY = 0.9
-"""Of the choices among cards that are not abstained from; sets the threshold where it can be reached."""
+KEPT = 0.95
+"""Share of the requests that an adapter serves which must not be taken for ones that none does; sets the offsets."""
 
 Embed = Callable[[Tensor], Tensor]
 
@@ -94,70 +94,77 @@ def _main_directions(features: Tensor) -> Tensor:
 def calibrated(
     weight: Tensor, bias: Tensor, dev: Sequence[Seen], outside: Tensor, embed: Embed | None = None
 ) -> tuple[Matcher, dict[str, Any]]:
-    """The matcher with its odds and threshold from one half of the development intents' requests (each source's card
-    or examples as adapters), and the report on the other half. `outside`: features (n, d) of requests for no intent.
-    `embed`: what to report on instead of the matcher, for comparison."""
-    plain = Matcher(weight, bias, 1.0, 0.0, 0.0)
-    embed = embed or plain
-    away = _unit(embed(outside))
-    report: dict[str, Any] = {}
-    fitted: list[tuple[Tensor, Tensor, Tensor]] = []
-    for source in sorted({s.intent.source for s in dev}):
-        group = [s for s in dev if s.intent.source == source]
-        zero_shot = bool(group[0].intent.description)
-        start = 0 if zero_shot else SHOTS
-        adapters = torch.stack([_prototype(embed, s, zero_shot) for s in group])
-        asked = torch.cat([s.utterances[start:] for s in group])
-        right = torch.tensor([i for i, s in enumerate(group) for _ in s.utterances[start:]])
-        similar = _unit(embed(asked)) @ adapters.T
-        half = torch.arange(len(right)) % 2 == 0
-        fitted.append((similar[half], right[half], (away @ adapters.T)[::2]))
-        hits = similar[~half].argmax(1) == right[~half]
-        found = {"adapters": len(group), "n": len(hits), "accuracy": round(float(hits.float().mean()), 4)}
-        found["accuracy_95"] = [round(v, 4) for v in wilson(int(hits.sum()), len(hits))]
-        known, unknown = similar[~half].max(1).values.numpy(), (away @ adapters.T)[1::2].max(1).values.numpy()
-        if not zero_shot:
-            found["outside_auroc"], found["outside_n"] = round(auroc(known, unknown), 4), len(unknown)
-        report[source] = found
-    scale, offset = _odds(fitted)
-    confidence, correct = _confidence(fitted, scale, offset)
-    tau = threshold(confidence, correct, TARGET_ACCURACY)
-    report["calibration_ece"] = round(ece(confidence, correct), 4)
-    report["covered"] = round(float((confidence >= tau).mean()), 4)
-    return Matcher(weight, bias, scale, offset, tau), report
-
-
-def _prototype(embed: Embed, seen: Seen, zero_shot: bool) -> Tensor:
-    return _unit(embed(seen.card) if zero_shot else _unit(embed(seen.utterances[:SHOTS])).mean(0))
-
-
-def _odds(fitted: Sequence[tuple[Tensor, Tensor, Tensor]]) -> tuple[float, float]:
-    """Scale with the least negative log-likelihood of the right adapter; offset at which the nearest one is as likely
-    right as not."""
-    grid = np.exp(np.linspace(math.log(4), math.log(80), 40))
-    losses = [
-        np.mean([float(functional.cross_entropy(similar * s, right)) for similar, right, _ in fitted]) for s in grid
+    """The matcher with its odds from one half of the development intents' requests (each source's cards or examples as
+    adapters), and the report on the other half. `outside`: features (n, d) of requests for no intent. `embed`: what to
+    report on instead of the matcher, for comparison."""
+    embed = embed or Matcher(weight, bias, 1.0, 0.0, 0.0)
+    worlds = [
+        _world([s for s in dev if s.intent.source == name], embed) for name in sorted({s.intent.source for s in dev})
     ]
-    nearest, is_right = [], []
-    for similar, right, away in fitted:
-        best = similar.max(1)
-        nearest += [*best.values.tolist(), *away.max(1).values.tolist()]
-        is_right += [*(best.indices == right).tolist(), *([False] * len(away))]
-    a, b = platt(nearest, is_right)
-    return float(grid[int(np.argmin(losses))]), -b / a
+    away = _unit(embed(outside))
+    offsets = {by_card: _offset([w for w in worlds if w.by_card == by_card]) for by_card in (True, False)}
+    scale = _scale(worlds)
+    report = {world.source: _report(world, away, scale, offsets[world.by_card]) for world in worlds}
+    return Matcher(weight, bias, scale, offsets[True], offsets[False]), report
 
 
-def _confidence(fitted: Sequence[tuple[Tensor, Tensor, Tensor]], scale: float, offset: float) -> tuple[Any, Any]:
-    confidence, correct = [], []
-    for similar, right, away in fitted:
-        for values, truth in ((similar, right), (away, torch.full((len(away),), -1))):
-            logits = np.concatenate([scale * (values.numpy() - offset), np.zeros((len(values), 1))], 1)
-            p = softmax(logits.astype(np.float64))
-            chosen = p.argmax(1)
-            base = values.shape[1]
-            confidence.append(p.max(1))
-            correct.append((chosen == truth.numpy()) | ((chosen == base) & (truth.numpy() == -1)))
-    return np.concatenate(confidence), np.concatenate(correct)
+@dataclass(frozen=True)
+class _World:
+    """The adapters of one source (n, k), the similarity (m, n) of requests to them, and the right one of each."""
+
+    source: str
+    by_card: bool
+    adapters: Tensor
+    similar: Tensor
+    right: Tensor
+
+    def part(self, odd: bool) -> tuple[Tensor, Tensor]:
+        return self.similar[odd::2], self.right[odd::2]
+
+
+def _world(group: Sequence[Seen], embed: Embed) -> _World:
+    by_card = bool(group[0].intent.description)
+    start = 0 if by_card else SHOTS
+    adapters = torch.stack([_prototype(embed, s, by_card) for s in group])
+    asked = torch.cat([s.utterances[start:] for s in group])
+    right = torch.tensor([i for i, s in enumerate(group) for _ in s.utterances[start:]])
+    return _World(group[0].intent.source, by_card, adapters, _unit(embed(asked)) @ adapters.T, right)
+
+
+def _prototype(embed: Embed, seen: Seen, by_card: bool) -> Tensor:
+    return _unit(embed(seen.card) if by_card else _unit(embed(seen.utterances[:SHOTS])).mean(0))
+
+
+def _scale(worlds: Sequence[_World]) -> float:
+    """The one with the least negative log-likelihood of the right adapter."""
+    grid = np.exp(np.linspace(math.log(4), math.log(80), 40))
+    parts = [world.part(False) for world in worlds]
+    losses = [np.mean([float(functional.cross_entropy(s * scale, right)) for s, right in parts]) for scale in grid]
+    return float(grid[int(np.argmin(losses))])
+
+
+def _offset(worlds: Sequence[_World]) -> float:
+    """What all but 1 - KEPT of the requests are nearer than to some adapter; 0 without a world to learn it from."""
+    nearest = [world.part(False)[0].max(1).values for world in worlds]
+    return float(torch.cat(nearest).quantile(1 - KEPT)) if nearest else 0.0
+
+
+def _report(world: _World, away: Tensor, scale: float, offset: float) -> dict[str, Any]:
+    similar, right = world.part(True)
+    hits = similar.argmax(1) == right
+    confidence = torch.softmax(similar.double() * scale, 1).max(1).values.numpy()
+    known, unknown = similar.max(1).values.numpy(), (away @ world.adapters.T).max(1).values.numpy()
+    return {
+        "adapters": len(world.adapters),
+        "n": len(hits),
+        "accuracy": round(float(hits.float().mean()), 4),
+        "accuracy_95": [round(v, 4) for v in wilson(int(hits.sum()), len(hits))],
+        "ece": round(ece(confidence, hits.numpy()), 4),
+        "kept": round(float((known > offset).mean()), 4),
+        "outside_auroc": round(auroc(known, unknown), 4),
+        "outside_turned_away": round(float((unknown <= offset).mean()), 4),
+        "outside_n": len(unknown),
+    }
 
 
 def _unit(v: Tensor) -> Tensor:
