@@ -104,7 +104,7 @@ class CardRouter:
         logits = {name: scale * s for name, s in nearer.items()} | {BASE: 0.0}
         probabilities = softmax(logits)
         best = max(probabilities, key=lambda n: probabilities[n])
-        abstained = probabilities[best] < threshold
+        abstained = best == BASE or probabilities[best] < threshold  # no card is near enough, or none is likely
         return Route(BASE if abstained else best, probabilities, abstained=abstained, method="prototype")
 
 
