@@ -27,6 +27,12 @@ class Card:
     description: str
     examples: tuple[str, ...] = ()
 
+    @property
+    def text(self) -> str:
+        """What the base reads of it."""
+        words = self.name.replace("_", " ")
+        return f"{words}: {self.description}" if self.description else words
+
 
 def read_cards(raw: object) -> tuple[Card, ...]:
     """Cards from YAML: a list of {name, description, examples?}. Raises ConfigError."""
@@ -73,7 +79,7 @@ class Prototypes:
 
 def _prototype(featurise: Featurise, card: Card) -> Tensor:
     """(1 or 2, k): the card's own direction, and the examples' mean direction when there are any."""
-    rows = [_unit(featurise(f"{card.name.replace('_', ' ')}: {card.description}"))]
+    rows = [_unit(featurise(card.text))]
     if card.examples:
         rows.append(_unit(torch.stack([_unit(featurise(text)) for text in card.examples]).mean(0)))
     return torch.stack(rows)

@@ -107,6 +107,11 @@ class Recipe(Strict):
     gate: Gate = Gate()
 
     @property
+    def decisive(self) -> Score | None:
+        """The scored field, if it weighs more in the loss than other tokens."""
+        return self.score if self.score is not None and self.score.weight != 1 else None
+
+    @property
     def served(self) -> Served:
         """How the result can be used."""
         if self.compose is not None and self.compose.method in ("merge", "arrow"):
@@ -164,7 +169,7 @@ class Recipe(Strict):
             raise ValueError(f"`{self.learning.method}` trains a LoRA or an aLoRA, not kind {self.fit.kind!r}")
         own = {"sweep": self.sweep, "fit.lora_plus": self.fit.lora_plus, "fit.evaluate_every": self.fit.evaluate_every}
         given = [name for name, value in own.items() if value is not None]
-        if self.score is not None and self.score.weight != 1:
+        if self.decisive is not None:
             if self.learning.method not in ("sft", "distill"):
                 raise ValueError(f"`score.weight` is for supervised fits, not for {self.learning.method!r}")
             if self.fit.method.served == "peft":

@@ -103,7 +103,7 @@ def _card(path: Path) -> Card:
 
 
 def _texts(card: Card) -> list[str]:
-    return [f"{card.name.replace('_', ' ')}: {card.description}", *card.examples]
+    return [card.text, *card.examples]
 
 
 def fit_head(

@@ -39,8 +39,7 @@ def inputs(run: Run) -> Any:
         found["learning"] = preferences.inputs(run)
     elif run.recipe.learning.method == "on_policy":
         found["learning"] = run.recipe.learning.model_dump(mode="json")
-    score = run.recipe.score
-    if score is not None and score.weight != 1:
+    if (score := run.recipe.decisive) is not None:
         found["score"] = score.model_dump(mode="json")
     if run.start is not None:
         found["start"] = sha256_file(run.start)
@@ -84,8 +83,7 @@ def fit_weights(run: Run, team: Team) -> dict[str, Any]:
     fit = run.fit
     rows = read_encoded(run.rows_file("tokens"))
     base = load_for(run.fitted, device=team.device if isinstance(team, Launched) else None)
-    score = run.recipe.score
-    if score is not None and score.weight != 1:
+    if (score := run.recipe.decisive) is not None:
         key = score.pointer.rsplit("/", 1)[-1]
         rows = [emphasise(row, key, score.weight, base.vocabulary) for row in rows]
     invocation = base.renderer.tokens(run.prompt_spec(base.renderer).invocation)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from lora_agent.routing import Card
+
 from ..decontaminate import Decontaminator
 from ..rows import Split, open_text
 from ..tool_call.generator.phrasing import Noise, ask, speak
@@ -36,9 +38,7 @@ class Intent:
 
     @property
     def card(self) -> str:
-        """As `lora_agent.routing.prototypes` writes it."""
-        words = self.name.replace("_", " ")
-        return f"{words}: {self.description}" if self.description else words
+        return Card(self.name, self.description).text
 
 
 def intents(data: Path, split: Split, seed: int = 0) -> list[Intent]:
@@ -83,7 +83,7 @@ def metatool(data: Path, _: Split, rng: Random) -> Iterator[Intent]:
             queries[item["Tool"]].append(item["Query"])
     for name, texts in sorted(queries.items()):
         if name in described:
-            yield Intent("metatool", _spaced(name), described[name], tuple(rng.sample(texts, min(MOST, len(texts)))))
+            yield Intent("metatool", _spaced(name), described[name], _some(texts, rng))
 
 
 def seal_tools(data: Path, _: Split, __: Random) -> Iterator[Intent]:
@@ -120,7 +120,7 @@ def sgd(data: Path, _: Split, rng: Random) -> Iterator[Intent]:
             queries[record["service"], record["call"]["method"]].append(text)
     for key, texts in sorted(queries.items()):
         if key in described:
-            yield Intent("sgd", _spaced(key[1]), described[key], tuple(rng.sample(texts, min(MOST, len(texts)))))
+            yield Intent("sgd", _spaced(key[1]), described[key], _some(texts, rng))
 
 
 def clinc150(data: Path, _: Split, __: Random) -> Iterator[Intent]:
@@ -157,7 +157,11 @@ def _shots(source: str, examples: Iterable[tuple[str, str]], tests: Iterable[tup
 
 def _named(source: str, queries: dict[str, list[str]], rng: Random) -> Iterator[Intent]:
     for name, texts in sorted(queries.items()):
-        yield Intent(source, name, "", tuple(rng.sample(texts, min(MOST, len(texts)))))
+        yield Intent(source, name, "", _some(texts, rng))
+
+
+def _some(texts: list[str], rng: Random) -> tuple[str, ...]:
+    return tuple(rng.sample(texts, min(MOST, len(texts))))
 
 
 def _spaced(name: str) -> str:
