@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def default_router(engine: Any) -> HiddenStateRouter:
-    """The router of an engine: the head that was trained for its base, or prototypes alone where there is none."""
+    """The router of an engine: the head that was trained for its base, or cards alone where there is none."""
     from lora_agent.routing.head import find_head
     from lora_agent.routing.router import HiddenStateRouter, featurise
     from lora_agent.routing.untrained import untrained_head

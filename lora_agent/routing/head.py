@@ -7,38 +7,22 @@ the base's weights. Costs one small matrix product on features that the prefill 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from lora_agent.routing.matcher import Matched, Matcher, Odds
+from lora_agent.routing.prototypes import Card, Featurise, Prototypes
+
 HEADS = Path(__file__).parent / "heads"
 BASE = "base"
 ABSTAIN = "abstain"
 """Class of turns that nothing should be decided on: fragments, noise, another language."""
-
-
-@dataclass(frozen=True)
-class Matcher:
-    """A linear map `weight` (k, d), `bias` (k,) of standardised features after which a request lies near the cards and
-    examples of the adapter that it is for. Trained by contrast on intents (InfoNCE, arXiv 1807.03748; the examples of
-    an intent averaged as in prototypical networks, arXiv 1703.05175), so that an adapter it never saw needs no
-    training."""
-
-    weight: Tensor
-    bias: Tensor
-    scale: float
-    """Logits per unit of cosine similarity."""
-    card_offset: float
-    example_offset: float
-    """Cosine similarity to a card, and to the mean of examples, at which an adapter is as likely as none: nineteen of
-    twenty requests that an adapter serves are nearer (training/router/matcher.py)."""
-
-    def __call__(self, standardised: Tensor) -> Tensor:
-        return standardised @ self.weight.T + self.bias
 
 
 @dataclass(frozen=True)
@@ -66,13 +50,17 @@ class Head:
         standardised = self.standardise(features)
         return standardised if self.matcher is None else self.matcher(standardised)
 
-    @property
-    def card_odds(self) -> tuple[float, tuple[float, float], float]:
-        """(scale, offsets of cards and of examples, threshold) of a choice among cards. With a matcher what is too far
-        from all of them goes to the base, and no probability is too low besides."""
+    def known(self, featurise: Featurise, cards: Iterable[Card]) -> Matched | Prototypes:
+        """Adapters that the head was not trained on. `featurise`: a text → what `embed` makes of its features."""
         if self.matcher is None:
-            return self.prototype_scale, (self.prototype_offset, self.prototype_offset), self.threshold
-        return self.matcher.scale, (self.matcher.card_offset, self.matcher.example_offset), 0.0
+            return Prototypes(featurise, cards, self.prototype_scale, self.prototype_offset)
+        return Matched(featurise, cards, self.matcher)
+
+    @property
+    def card_threshold(self) -> float:
+        """Under this probability a choice among cards abstains. With a matcher none is too low: what is too far from
+        all of them goes to the base."""
+        return self.threshold if self.matcher is None else 0.0
 
     def standardise(self, features: Tensor) -> Tensor:
         return (features - self.mean) / self.scale
@@ -104,7 +92,20 @@ def read_head(path: Path) -> Head:
         meta["prototype_scale"],
         meta["prototype_offset"],
         meta["report"],
-        Matcher(tensors["match_weight"], tensors["match_bias"], *meta["matcher"]) if "matcher" in meta else None,
+        _read_matcher(meta["matcher"], tensors) if "matcher" in meta else None,
+    )
+
+
+def _read_matcher(numbers: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Matcher:
+    return Matcher(
+        tensors["match_weight"],
+        tensors["match_bias"],
+        Odds(*numbers["cards"]),
+        Odds(*numbers["examples"]),
+        numbers["level"],
+        numbers["heat"],
+        tensors["match_background"],
+        tensors["match_scatter"],
     )
 
 
@@ -125,9 +126,16 @@ def write_head(head: Head, source_sha256: str, folder: Path = HEADS) -> Path:
     tensors = {"mean": head.mean, "scale": head.scale, "weight": head.weight, "bias": head.bias}
     tensors = {name: tensor.float() for name, tensor in tensors.items()}
     if head.matcher is not None:
-        meta["matcher"] = [head.matcher.scale, head.matcher.card_offset, head.matcher.example_offset]
-        half = {"match_weight": head.matcher.weight, "match_bias": head.matcher.bias}
+        made = head.matcher
+        meta["matcher"] = {
+            "cards": [made.cards.scale, made.cards.offset],
+            "examples": [made.examples.scale, made.examples.offset],
+            "level": made.level,
+            "heat": made.heat,
+        }
+        half = {"match_weight": made.weight, "match_bias": made.bias, "match_background": made.background}
         tensors |= {name: tensor.bfloat16() for name, tensor in half.items()}  # ten times the rest, and only compared
+        tensors["match_scatter"] = made.scatter.float()
     scratch = path.with_suffix(".tmp")
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, scratch, {"head": json.dumps(meta)})
     scratch.replace(path)

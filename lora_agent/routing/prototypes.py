@@ -1,8 +1,8 @@
 """Adapters that no head was trained on: one prototype per adapter, from its card and its examples.
 
-A prototype is the mean direction of the card's text and of each example, where the head's matcher puts the base's
-hidden states (after the recipe of LoRAuter, arXiv 2601.21795). Adding an adapter costs one short prefill per example
-and no training.
+For a head without a matcher. A prototype is the direction of the card's text, and the mean direction of the examples,
+in the base's hidden states (after the recipe of LoRAuter, arXiv 2601.21795). Adding an adapter costs one short prefill
+per example and no training.
 """
 
 from __future__ import annotations
@@ -59,21 +59,23 @@ def read_cards(raw: object) -> tuple[Card, ...]:
 class Prototypes:
     """Unit vectors of all adapters in one matrix, so that a thousand are compared in one product."""
 
-    def __init__(self, featurise: Featurise, cards: Iterable[Card]) -> None:
+    def __init__(self, featurise: Featurise, cards: Iterable[Card], scale: float = 1.0, offset: float = 0.0) -> None:
         self.cards = tuple(cards)
+        self._scale, self._offset = scale, offset
         rows = [_prototype(featurise, card) for card in self.cards]
         self._vectors = torch.cat(rows) if rows else torch.empty(0, 0)
         self._owner = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(r) for r in rows]).long())
-        self._of_examples = torch.tensor([bool(place) for r in rows for place in range(len(r))])
 
-    def similarities(self, features: Tensor, offsets: tuple[float, float] = (0.0, 0.0)) -> dict[str, float]:
-        """Cosine similarity of what is compared (k,) to each adapter's prototypes, less the offset of cards or of
-        examples: the nearest one counts."""
+    def log_odds(self, place: Tensor) -> dict[str, float]:
+        """By adapter, against "none of them", for where a request lies (k,)."""
+        return {name: self._scale * (near - self._offset) for name, near in self.similarities(place).items()}
+
+    def similarities(self, place: Tensor) -> dict[str, float]:
+        """Cosine similarity of what is compared (k,) to each adapter's prototypes: the nearest one counts."""
         if not self.cards:
             return {}
         near = torch.full((len(self.cards),), -2.0)
-        over = self._vectors @ _unit(features) - torch.where(self._of_examples, offsets[1], offsets[0])
-        near.scatter_reduce_(0, self._owner, over, "amax")
+        near.scatter_reduce_(0, self._owner, self._vectors @ _unit(place), "amax")
         return dict(zip((card.name for card in self.cards), near.tolist(), strict=True))
 
 

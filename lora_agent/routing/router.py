@@ -16,6 +16,7 @@ from lora_agent.errors import UnknownAdapterError
 from lora_agent.routing.choice import BASE_CARD
 from lora_agent.routing.decode import decode_choice
 from lora_agent.routing.head import ABSTAIN, BASE, Head, softmax
+from lora_agent.routing.matcher import Matched
 from lora_agent.routing.prototypes import Card, Prototypes
 from lora_agent.types import Route
 
@@ -26,7 +27,7 @@ class Router(Protocol):
 
 
 class HiddenStateRouter:
-    """Head for the adapters that it was trained on, prototypes for the others."""
+    """Head for the adapters that it was trained on, cards and examples for the others."""
 
     def __init__(
         self,
@@ -40,7 +41,7 @@ class HiddenStateRouter:
         self._cards = cards
         self._featurise = featurise
         self._decode = decode
-        self._prototypes: Prototypes | None = None
+        self._known: Matched | Prototypes | None = None
 
     def route(self, session: Any, legal: Sequence[str] | None = None) -> Route:
         cards = {card.name: card for card in self._cards()}
@@ -67,12 +68,10 @@ class HiddenStateRouter:
 
     def _new_logits(self, features: Tensor, known: Mapping[str, float], cards: Mapping[str, Card]) -> dict[str, float]:
         """An unknown adapter competes with all known ones together: at its offset the odds are even."""
-        if self._prototypes is None or list(self._prototypes.cards) != list(cards.values()):
-            self._prototypes = Prototypes(self._featurise, cards.values())
+        if self._known is None or list(self._known.cards) != list(cards.values()):
+            self._known = self.head.known(self._featurise, cards.values())
         everything = math.log(sum(math.exp(v) for v in known.values())) if known else 0.0
-        scale, offsets, _ = self.head.card_odds
-        nearer = self._prototypes.similarities(self.head.embed(features), offsets)
-        return {n: everything + scale * s for n, s in nearer.items()}
+        return {n: everything + odds for n, odds in self._known.log_odds(self.head.embed(features)).items()}
 
     def _decide(self, session: Any, cards: Mapping[str, Card], probabilities: dict[str, float], method: str) -> Route:
         best = max(probabilities, key=lambda n: probabilities[n])
@@ -95,16 +94,14 @@ class CardRouter:
     def __init__(self, engine: Any, cards: Sequence[Card]) -> None:
         self._engine = engine
         self._head: Head = engine.router.head
-        self._prototypes = Prototypes(lambda text: featurise(engine, self._head, text), cards)
+        self._known = self._head.known(lambda text: featurise(engine, self._head, text), cards)
 
     def route(self, messages: Any) -> Route:
         features = self._head.embed(self._engine.session(messages).features)
-        scale, offsets, threshold = self._head.card_odds
-        nearer = self._prototypes.similarities(features, offsets)
-        logits = {name: scale * s for name, s in nearer.items()} | {BASE: 0.0}
-        probabilities = softmax(logits)
+        probabilities = softmax(self._known.log_odds(features) | {BASE: 0.0})
         best = max(probabilities, key=lambda n: probabilities[n])
-        abstained = best == BASE or probabilities[best] < threshold  # no card is near enough, or none is likely
+        # No card is near enough, or none is likely.
+        abstained = best == BASE or probabilities[best] < self._head.card_threshold
         return Route(BASE if abstained else best, probabilities, abstained=abstained, method="prototype")
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lora_agent.routing.head import Head, Matcher, find_head, write_head
+from lora_agent.routing.head import Head, find_head, write_head
+from lora_agent.routing.matcher import Discriminant, Matched, MatchedCards, Matcher, Odds, example_odds, held_out
 from lora_agent.routing.prototypes import Card, Prototypes
 from training.data.router.intents import SKILLS, Intent, skills
 from training.router import matcher
@@ -39,15 +40,79 @@ def test_adapters_that_it_never_saw_are_found_where_plain_features_fail(monkeypa
         monkeypatch.setattr(matcher, name, value)
     dev, outside = world(20, 1, "dev"), torch.cat([s.utterances[:4] for s in world(10, 2, "other")])
     weight, bias = matcher.fit(world(120, 0, "train"))
-    made, report = matcher.calibrated(weight, bias, dev, outside)
-    _, plain = matcher.calibrated(weight, bias, dev, outside, embed=lambda x: x)
+    made, report = matcher.calibrated(weight, bias, world(120, 0, "train"), dev, outside)
+    plain = matcher.plain(dev, outside)
     assert report["dev"]["n"] == 120
     assert report["dev"]["accuracy"] > 0.7 > 0.5 > plain["dev"]["accuracy"]
-    assert made.scale > 1
+    assert made.cards.scale > 1
     assert report["dev"]["kept"] > 0.85
     assert report["dev"]["outside_auroc"] > 0.7
     again, _ = matcher.fit(world(120, 0, "train"))
     assert torch.equal(weight, again)
+
+
+def settled(weight: Tensor, background: Tensor, scatter: Tensor) -> Matcher:
+    odds = Odds(20.0, 0.4), Odds(15.0, 0.2)
+    return Matcher(weight, torch.zeros(len(weight)), *odds, 0.05, 0.9, background, scatter)
+
+
+def crowd(adapters: int, shots: int, seed: int = 0) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Examples of each adapter (shots + 1, 16), requests and their adapters: the first half of the directions tells
+    adapters apart, the second says who wrote."""
+    rng = torch.Generator().manual_seed(seed)
+    meanings = torch.randn(adapters, 8, generator=rng)
+
+    def texts(meaning: Tensor, n: int) -> Tensor:
+        hand = 3 * torch.randn(n, 8, generator=rng)
+        return unit(torch.cat([meaning + 0.4 * torch.randn(n, 8, generator=rng), hand], 1))
+
+    groups = [texts(meaning, shots + 1) for meaning in meanings]
+    return groups, torch.cat([texts(meaning, 6) for meaning in meanings]), torch.arange(adapters).repeat_interleave(6)
+
+
+def unit(vectors: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(vectors, dim=-1)
+
+
+def test_what_differs_among_the_examples_of_one_adapter_tells_nothing() -> None:
+    groups, asked, right = crowd(20, 8)
+    made = settled(
+        torch.eye(16), unit(torch.randn(5, 16, generator=torch.Generator().manual_seed(1))), 0.01 * torch.eye(16)
+    )
+    means = unit(torch.stack([group.mean(0) for group in groups]))
+    near = ((asked @ means.T).argmax(1) == right).float().mean()
+    apart = (Discriminant(groups, made).similar(asked).argmax(1) == right).float().mean()
+    assert apart > near + 0.1
+
+
+def test_odds_come_from_held_out_examples_where_there_are_many() -> None:
+    groups, asked, _ = crowd(20, 8)
+    made = settled(torch.eye(16), unit(torch.ones(1, 16)), torch.eye(16))
+    _, own = held_out(groups, made)
+    assert len(own) == 20 * 8  # never the card
+    found = example_odds(groups, made)
+    assert found != made.examples
+    odds = MatchedCards(torch.stack([g[0] for g in groups]), [g[1:] for g in groups], made).log_odds(asked)
+    assert float((odds.amax(1) > 0).float().mean()) > 0.85
+    assert example_odds([group[:1] for group in groups], made) == made.examples
+    few = example_odds([group[:3] for group in groups[:2]], made)
+    assert abs(few.offset - made.examples.offset) < abs(found.offset - made.examples.offset)
+
+
+def test_adapters_with_and_without_examples_are_compared() -> None:
+    groups, asked, _ = crowd(3, 2)
+    made = settled(torch.eye(16), unit(torch.ones(1, 16)), torch.eye(16))
+    places = {f"{name}: {name}": group[0] for name, group in zip("abc", groups, strict=True)}
+    places |= {"x": groups[0][1], "y": groups[0][2], "z": groups[1][1]}
+    cards = [Card("a", "a", ("x", "y")), Card("b", "b", ("z",)), Card("c", "c")]
+    known = Matched(places.__getitem__, cards, made)
+    alone = MatchedCards(torch.stack([g[0] for g in groups]), [torch.empty(0)] * 3, made).log_odds(asked)
+    for place, row in zip(asked, alone, strict=True):
+        odds = known.log_odds(3 * place)
+        assert odds["c"] == pytest.approx(float(row[2]), abs=1e-4)
+        assert odds["c"] == pytest.approx(20.0 * (float(place @ groups[2][0]) - 0.4), abs=1e-3)
+    assert known.log_odds(groups[0][1])["a"] > known.log_odds(groups[2][1])["a"]
+    assert Matched(places.__getitem__, [], made).log_odds(asked[0]) == {}
 
 
 def head(made: Matcher | None) -> Head:
@@ -58,13 +123,17 @@ def head(made: Matcher | None) -> Head:
 
 def test_it_is_kept_with_the_head(tmp_path: Path) -> None:
     rng = torch.Generator().manual_seed(0)
-    made = Matcher(torch.randn(4, 6, generator=rng).bfloat16().float(), torch.zeros(4), 20.0, 0.4, 0.7)
+    weight = torch.randn(4, 6, generator=rng).bfloat16().float()
+    made = settled(weight, torch.eye(4)[:2], torch.randn(4, 4, generator=rng))
     write_head(head(made), "ab" * 32, tmp_path)
     again = find_head("ab" * 32, tmp_path)
     assert again is not None
     assert again.matcher is not None
-    assert torch.equal(again.matcher.weight, made.weight)
-    assert again.card_odds == (20.0, (0.4, 0.7), 0.0)
+    for name in ("weight", "bias", "background", "scatter"):
+        assert torch.equal(getattr(again.matcher, name), getattr(made, name)), name
+    for name in ("cards", "examples", "level", "heat"):
+        assert getattr(again.matcher, name) == getattr(made, name), name
+    assert again.card_threshold == 0.0
     features = torch.randn(6, generator=rng)
     assert torch.equal(again.embed(features), features @ made.weight.T)
 
@@ -73,8 +142,10 @@ def test_a_head_without_one_compares_the_features_themselves(tmp_path: Path) -> 
     write_head(head(None), "cd" * 32, tmp_path)
     again = find_head("cd" * 32, tmp_path)
     assert again is not None
-    assert again.card_odds == (10.0, (0.3, 0.3), 0.5)
+    assert again.card_threshold == 0.5
     assert torch.equal(again.embed(torch.ones(6)), torch.ones(6))
+    known = again.known(lambda _: torch.ones(6), [Card("a", "A")])
+    assert known.log_odds(torch.ones(6))["a"] == pytest.approx(10.0 * (1 - 0.3))
 
 
 def test_the_nearest_prototype_of_each_adapter_counts() -> None:
@@ -87,12 +158,10 @@ def test_the_nearest_prototype_of_each_adapter_counts() -> None:
         return float(torch.cosine_similarity(v, asked, 0))
 
     mean = places["x"] / places["x"].norm() + places["y"] / places["y"].norm()
-    similar = prototypes.similarities(asked)
+    similar = prototypes.log_odds(asked)
     assert similar["a"] == pytest.approx(max(cosine(places["a: A"]), cosine(mean)), abs=1e-6)
     assert similar["b"] == pytest.approx(cosine(places["b: B"]), abs=1e-6)
-    over = prototypes.similarities(asked, (0.5, 0.1))
-    assert over["a"] == pytest.approx(max(cosine(places["a: A"]) - 0.5, cosine(mean) - 0.1), abs=1e-6)
-    assert Prototypes(places.__getitem__, []).similarities(asked) == {}
+    assert Prototypes(places.__getitem__, []).log_odds(asked) == {}
 
 
 def test_skills_of_training_and_development_are_apart() -> None:

@@ -79,9 +79,9 @@ def _with_matcher(head: Head, base: Any, public: Path, out: Path) -> Head:
         seen[split] = [Seen(*parts_of) for parts_of in zip(found, cards, parts, strict=True)]
         outside = x[len(x) - len(away) :]
     weight, bias = matcher.fit(seen["train"])
-    made, report = matcher.calibrated(weight, bias, seen["dev"], outside)
-    _, plain = matcher.calibrated(weight, bias, seen["dev"], outside, embed=lambda features: features)
-    cards = {**report, "intents": len(seen["train"]), "without_matcher": plain}
+    made, report = matcher.calibrated(weight, bias, seen["train"], seen["dev"], outside)
+    without = matcher.plain(seen["dev"], outside)
+    cards = {**report, "intents": len(seen["train"]), "without_matcher": without}
     return dataclasses.replace(head, matcher=made, report={**head.report, "cards": cards})
 
 

@@ -8,16 +8,15 @@ Reported on intents of other sources than training, as `lora_agent.routing` will
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lora_agent.routing.head import Matcher
+from lora_agent.routing.matcher import Discriminant, MatchedCards, Matcher, Odds, held_out, likeliest_scale
 
 from ..data.router.intents import SHOTS, Intent
 from ..evaluate.calibrate import auroc, ece, wilson
@@ -29,6 +28,7 @@ CARD_SHARE = 0.5
 MOST_OTHERS = 6
 KEPT = 0.95
 """Share of the requests that an adapter serves which must not be taken for ones that none does; sets the offsets."""
+FEW_WORLDS, FEW_ADAPTERS, FEW_SHOTS = 20, 4, 5
 
 Embed = Callable[[Tensor], Tensor]
 
@@ -92,79 +92,135 @@ def _main_directions(features: Tensor) -> Tensor:
 
 
 def calibrated(
-    weight: Tensor, bias: Tensor, dev: Sequence[Seen], outside: Tensor, embed: Embed | None = None
+    weight: Tensor, bias: Tensor, train: Sequence[Seen], dev: Sequence[Seen], outside: Tensor
 ) -> tuple[Matcher, dict[str, Any]]:
     """The matcher with its odds from one half of the development intents' requests (each source's cards or examples as
-    adapters), and the report on the other half. `outside`: features (n, d) of requests for no intent. `embed`: what to
-    report on instead of the matcher, for comparison."""
-    embed = embed or Matcher(weight, bias, 1.0, 0.0, 0.0)
-    worlds = [
-        _world([s for s in dev if s.intent.source == name], embed) for name in sorted({s.intent.source for s in dev})
-    ]
-    away = _unit(embed(outside))
-    offsets = {by_card: _offset([w for w in worlds if w.by_card == by_card]) for by_card in (True, False)}
-    scale = _scale(worlds)
-    report = {world.source: _report(world, away, scale, offsets[world.by_card]) for world in worlds}
-    return Matcher(weight, bias, scale, offsets[True], offsets[False]), report
+    adapters), and the report on the other half. `outside`: features (n, d) of requests for no intent."""
+
+    def embed(features: Tensor) -> Tensor:
+        return _unit(functional.linear(features, weight, bias))
+
+    seen = [embed(s.utterances) for s in train]
+    apart = torch.cat([group - group.mean(0) for group in seen])
+    scatter = apart.T @ apart / max(1, len(apart) - len(seen))
+    background = _unit(torch.stack([group.mean(0) for group in seen]))
+    start = Odds(20.0, 0.0)
+    made = Matcher(weight, bias, start, start, 1 - KEPT, 1.0, background, scatter)
+    sources = sorted({s.intent.source for s in dev})
+    worlds = [_world(name, [s for s in dev if s.intent.source == name], embed) for name in sources]
+    by_card, by_example = [w for w in worlds if not w.shots], [w for w in worlds if w.shots]
+    made = replace(made, cards=_odds([_by_cards(world) for world in by_card]))
+    made = replace(made, examples=_odds([few for world in by_example for few in _few(world, made)]))
+    made = replace(made, **_held_out_against_asked(by_example, made))
+    away = embed(outside)
+    return made, {world.source: _report(world, away, made) for world in worlds}
+
+
+def plain(dev: Sequence[Seen], outside: Tensor) -> dict[str, Any]:
+    """What the features themselves find by cosine similarity, for comparison."""
+    found = {}
+    for name in sorted({s.intent.source for s in dev}):
+        world = _world(name, [s for s in dev if s.intent.source == name], _unit)
+        groups = [
+            group.mean(0) if len(group) else card for card, group in zip(world.cards, world.examples, strict=True)
+        ]
+        adapters = _unit(torch.stack(groups))
+        similar, right = world.asked[1::2] @ adapters.T, world.right[1::2]
+        away = (_unit(outside) @ adapters.T).amax(1)
+        found[name] = _choice(similar, right) | {"outside_auroc": _auroc(similar.amax(1), away)}
+    return found
 
 
 @dataclass(frozen=True)
 class _World:
-    """The adapters of one source (n, k), the similarity (m, n) of requests to them, and the right one of each."""
+    """One source's adapters: cards (n, k), examples (SHOTS or 0, k) of each; requests (m, k), the right ones (m,)."""
 
     source: str
-    by_card: bool
-    adapters: Tensor
-    similar: Tensor
+    cards: Tensor
+    examples: list[Tensor]
+    asked: Tensor
     right: Tensor
 
-    def part(self, odd: bool) -> tuple[Tensor, Tensor]:
-        return self.similar[odd::2], self.right[odd::2]
+    @property
+    def shots(self) -> int:
+        return len(self.examples[0])
+
+    def groups(self) -> list[Tensor]:
+        return [torch.cat([card[None], group]) for card, group in zip(self.cards, self.examples, strict=True)]
 
 
-def _world(group: Sequence[Seen], embed: Embed) -> _World:
-    by_card = bool(group[0].intent.description)
-    start = 0 if by_card else SHOTS
-    adapters = torch.stack([_prototype(embed, s, by_card) for s in group])
-    asked = torch.cat([s.utterances[start:] for s in group])
+def _world(name: str, group: Sequence[Seen], embed: Embed) -> _World:
+    start = 0 if group[0].intent.description else SHOTS
+    examples = [embed(s.utterances[:start]) for s in group]
+    asked = embed(torch.cat([s.utterances[start:] for s in group]))
     right = torch.tensor([i for i, s in enumerate(group) for _ in s.utterances[start:]])
-    return _World(group[0].intent.source, by_card, adapters, _unit(embed(asked)) @ adapters.T, right)
+    return _World(name, embed(torch.stack([s.card for s in group])), examples, asked, right)
 
 
-def _prototype(embed: Embed, seen: Seen, by_card: bool) -> Tensor:
-    return _unit(embed(seen.card) if by_card else _unit(embed(seen.utterances[:SHOTS])).mean(0))
+def _by_cards(world: _World) -> tuple[Tensor, Tensor]:
+    """Similarities (m, n) of every other request to the cards, and the right ones."""
+    return (world.asked @ world.cards.T)[::2], world.right[::2]
 
 
-def _scale(worlds: Sequence[_World]) -> float:
-    """The one with the least negative log-likelihood of the right adapter."""
-    grid = np.exp(np.linspace(math.log(4), math.log(80), 40))
-    parts = [world.part(False) for world in worlds]
-    losses = [np.mean([float(functional.cross_entropy(s * scale, right)) for s, right in parts]) for scale in grid]
-    return float(grid[int(np.argmin(losses))])
+def _few(world: _World, made: Matcher) -> Iterator[tuple[Tensor, Tensor]]:
+    """The same for examples where there are a few adapters with a few examples each, as an agent has."""
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(FEW_WORLDS):
+        chosen = torch.randperm(len(world.cards), generator=generator)[:FEW_ADAPTERS]
+        groups = [world.groups()[i][: FEW_SHOTS + 1] for i in chosen.tolist()]
+        asked, right = world.asked[::2], world.right[::2]
+        own = (right[:, None] == chosen).nonzero()
+        if len(own):
+            yield Discriminant(groups, made).similar(asked[own[:, 0]]), own[:, 1]
 
 
-def _offset(worlds: Sequence[_World]) -> float:
-    """What all but 1 - KEPT of the requests are nearer than to some adapter; 0 without a world to learn it from."""
-    nearest = [world.part(False)[0].max(1).values for world in worlds]
-    return float(torch.cat(nearest).quantile(1 - KEPT)) if nearest else 0.0
+def _odds(parts: Sequence[tuple[Tensor, Tensor]]) -> Odds:
+    """The likeliest scale, and the offset that all but 1 - KEPT of the requests are nearer than to some adapter."""
+    if not parts:
+        return Odds(20.0, 0.0)
+    return Odds(likeliest_scale(*parts), float(torch.cat([similar.amax(1) for similar, _ in parts]).quantile(1 - KEPT)))
 
 
-def _report(world: _World, away: Tensor, scale: float, offset: float) -> dict[str, Any]:
-    similar, right = world.part(True)
-    hits = similar.argmax(1) == right
-    confidence = torch.softmax(similar.double() * scale, 1).max(1).values.numpy()
-    known, unknown = similar.max(1).values.numpy(), (away @ world.adapters.T).max(1).values.numpy()
+def _held_out_against_asked(worlds: Sequence[_World], made: Matcher) -> dict[str, float]:
+    """How held-out examples differ from real requests: `level` and `heat`, averaged over the worlds."""
+    if not worlds:
+        return {}
+    levels, heats = [], []
+    for world in worlds:
+        similar, right = Discriminant(world.groups(), made).similar(world.asked[::2]), world.right[::2]
+        held, own = held_out(world.groups(), made)
+        wanted = similar.amax(1).quantile(1 - KEPT)
+        levels.append(float((held.amax(1) <= wanted).float().mean()))
+        heats.append(likeliest_scale((similar, right)) / likeliest_scale((held, own)))
+    return {"level": sum(levels) / len(levels), "heat": math.exp(sum(map(math.log, heats)) / len(heats))}
+
+
+def _report(world: _World, away: Tensor, made: Matcher) -> dict[str, Any]:
+    cards = MatchedCards(world.cards, world.examples, made)
+    odds, outside = cards.log_odds(world.asked[1::2]), cards.log_odds(away)
+    known, unknown = odds.amax(1), outside.amax(1)
+    return _choice(odds, world.right[1::2]) | {
+        "kept": round(float((known > 0).float().mean()), 4),
+        "outside_auroc": _auroc(known, unknown),
+        "outside_turned_away": round(float((unknown <= 0).float().mean()), 4),
+        "outside_n": len(unknown),
+    }
+
+
+def _choice(odds: Tensor, right: Tensor) -> dict[str, Any]:
+    hits = odds.argmax(1) == right
+    confidence = torch.softmax(odds.double(), 1).amax(1).numpy()
     return {
-        "adapters": len(world.adapters),
+        "adapters": odds.shape[1],
         "n": len(hits),
         "accuracy": round(float(hits.float().mean()), 4),
         "accuracy_95": [round(v, 4) for v in wilson(int(hits.sum()), len(hits))],
         "ece": round(ece(confidence, hits.numpy()), 4),
-        "kept": round(float((known > offset).mean()), 4),
-        "outside_auroc": round(auroc(known, unknown), 4),
-        "outside_turned_away": round(float((unknown <= offset).mean()), 4),
-        "outside_n": len(unknown),
     }
+
+
+def _auroc(known: Tensor, unknown: Tensor) -> float:
+    return round(auroc(known.numpy(), unknown.numpy()), 4)
 
 
 def _unit(v: Tensor) -> Tensor:
