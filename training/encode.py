@@ -51,16 +51,32 @@ class TargetSpelling:
     """Targets in the tokens that a constrained decode writes, which are not always the tokenizer's own: a training
     target spelled otherwise would teach tokens that the grammar never lets the adapter choose."""
 
-    def __init__(self, renderer: ChatRenderer, vocabulary: Vocabulary, output: str, schema: JsonSchema, budget: int):
+    def __init__(
+        self,
+        renderer: ChatRenderer,
+        vocabulary: Vocabulary,
+        output: str,
+        schema: JsonSchema,
+        budget: int,
+        *,
+        quotes: bool = False,
+    ):
         self._stop = renderer.stop_token_ids[0]
         self._vocabulary = vocabulary
-        self._output, self._schema, self._budget = output, schema, budget
+        self._output, self._schema, self._budget, self._quotes = output, schema, budget, quotes
 
     def __call__(self, row: Row) -> list[int]:
         """Token ids with the stop token. Raises SchemaError if the output does not fit its own contract."""
         tools = read_tools(row.input.get("tools"))
         grammar = output_grammar(
-            self._output, self._schema, row.input, tools, self._vocabulary, self._budget, narrow=False
+            self._output,
+            self._schema,
+            row.input,
+            tools,
+            self._vocabulary,
+            self._budget,
+            narrow=False,
+            quotes=self._quotes,
         )
         return [*grammar.tokens_of(compact_json(row.output)), self._stop]
 

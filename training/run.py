@@ -127,14 +127,16 @@ class Run:
             reread_tokens=prompt.reread_tokens,
             fields=list(prompt.fields),
             max_new_tokens=prompt.max_new_tokens,
+            quotes=prompt.quotes,
         )
 
     def spelling(self, renderer: ChatRenderer, vocabulary: Vocabulary) -> TargetSpelling:
         """How this adapter's targets are written on a base."""
         from .encode import TargetSpelling
 
-        budget = self.recipe.prompt.max_new_tokens
-        return TargetSpelling(renderer, vocabulary, self.recipe.output, self.schema("output"), budget)
+        recipe, schema = self.recipe, self.schema("output")
+        budget, quotes = recipe.prompt.max_new_tokens, recipe.prompt.quotes
+        return TargetSpelling(renderer, vocabulary, recipe.output, schema, budget, quotes=quotes)
 
     @cached_property
     def train_file(self) -> Path:

@@ -65,6 +65,7 @@ def _call(engine: LocalEngine, adapter: str, inputs: dict[str, Any]) -> Call:
     renderer = engine.base.renderer
     messages, tools = read_messages(inputs["messages"]), read_tools(inputs.get("tools"))
     budget = package.spec.prompt.max_new_tokens
-    grammar = output_grammar(package.spec.output, package.output_schema, inputs, tools, engine.vocabulary, budget)
+    kind, schema, quotes = package.spec.output, package.output_schema, package.spec.prompt.quotes
+    grammar = output_grammar(kind, schema, inputs, tools, engine.vocabulary, budget, quotes=quotes)
     tail = suffix(renderer, package.spec.prompt, messages, inputs)
     return Call(adapter, inputs, renderer.context(messages, tools), tail, grammar, budget)

@@ -23,6 +23,7 @@ from lora_agent.structured import (
     compile_regex,
     compile_schema,
     validate,
+    without_quotes,
 )
 from lora_agent.structured.calls import MAX_CALLS
 from lora_agent.types import Completion, JsonSchema, Result, TokenLogprob, Tool, compact_json
@@ -98,17 +99,19 @@ def output_grammar(
     max_tokens: int,
     *,
     narrow: bool = True,
+    quotes: bool = False,
     calls: tuple[int, int] = (0, MAX_CALLS),
 ) -> Grammar:
     """The grammar of one call: for `output` "tool_calls" from the tools, otherwise from the adapter's output schema.
     Training spells its targets with it, not `narrow`: a decode's first call names a tool that shares a word with the
-    request, if there is one. `calls`: the least and the most calls. Raises SchemaError for a tool whose parameters
+    request, if there is one. `quotes`: a call may begin with the words that it serves (PromptSpec). `calls`: the least
+    and the most calls. Raises SchemaError for a tool whose parameters
     cannot be honoured."""
     if output != "tool_calls":
         return compile_schema(resolve_output(schema, inputs), vocabulary, budget_tokens=max_tokens)
     first = candidates(_asked(inputs), tools) if narrow else None
     least, most = calls
-    schema = calls_schema(tools, most, first=first, min_calls=least)
+    schema = calls_schema(tools, most, first=first, min_calls=least, quotes=quotes)
     return compile_schema(schema, vocabulary, budget_tokens=max_tokens)
 
 
@@ -158,7 +161,7 @@ def finish(
     vocabulary: Vocabulary,
 ) -> Result:
     """Validate the text against the full schema and attach confidence and score."""
-    output, verdict, error = read_output(completion, grammar)
+    output, verdict, error = read_output(completion, grammar, quotes=package.spec.prompt.quotes)
     calibration = package.manifest.calibration
     confidence = None
     if calibration.confidence is not None and verdict == "valid":
@@ -184,8 +187,11 @@ def finish(
     )
 
 
-def read_output(completion: Completion, grammar: Grammar | None) -> tuple[Any, str, str | None]:
-    """(value, verdict, error) of a finished decode; without a grammar the text is the value."""
+def read_output(
+    completion: Completion, grammar: Grammar | None, *, quotes: bool = False
+) -> tuple[Any, str, str | None]:
+    """(value, verdict, error) of a finished decode; without a grammar the text is the value. `quotes`: the calls may
+    carry them, and the value does not."""
     if completion.finish_reason != "stop":
         why = {"length": "the token budget ran out before the value was complete"}.get(
             completion.finish_reason, f"stopped by {completion.finish_reason}"
@@ -197,7 +203,7 @@ def read_output(completion: Completion, grammar: Grammar | None) -> tuple[Any, s
     if checked.errors:
         first = checked.errors[0]
         return None, "invalid", f"at {first.pointer or '/'}: {first.message}"
-    return checked.value, "valid", None
+    return (without_quotes(checked.value) if quotes else checked.value), "valid", None
 
 
 def token_logprobs(

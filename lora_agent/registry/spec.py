@@ -47,6 +47,9 @@ class PromptSpec(Boundary):
     fields: list[str] = Field(default_factory=list)
     """Input fields that are echoed after the invocation, in this order."""
     max_new_tokens: int = Field(default=256, ge=1)
+    quotes: bool = False
+    """Of `output: tool_calls`: each of several calls may begin with the words of the request that it serves. Results
+    are without them; only `raw` shows them."""
 
 
 class ScoreSpec(Boundary):

@@ -1,26 +1,36 @@
 """What of a list of tool calls is written so far, for streaming. The grammar fixes its spelling, so a scan will do.
 
-`{"calls":[{"name":"f","arguments":{"x":1}},{"name":"g","argum` → (("f", '{"x":1}'),). Knows text only.
+`{"calls":[{"name":"f","arguments":{"x":1}},{"name":"g","argum` → (("f", '{"x":1}'),). A quote in front of a name is
+passed over. Knows text only.
 """
 
 from __future__ import annotations
 
 import json
 
+from lora_agent.structured.calls import QUOTE
+
 _OPEN = '{"calls":['
-_NAME = '{"name":'
+_QUOTE = f'{{"{QUOTE}":'
+_NAMES = ('{"name":', ',"name":')
+"""At a call's beginning, and after its quote."""
 _ARGUMENTS = ',"arguments":'
+_READ = json.JSONDecoder().raw_decode
 
 
 def calls_so_far(text: str) -> tuple[tuple[str, str], ...]:
     """Per call its name and the text of its arguments as far as they are written."""
     found: list[tuple[str, str]] = []
     at = len(_OPEN)
-    while text.startswith(_NAME, at):
+    while True:
         try:
-            name, at = json.JSONDecoder().raw_decode(text, at + len(_NAME))
+            if text.startswith(_QUOTE, at):
+                _, at = _READ(text, at + len(_QUOTE))
+            if not text.startswith(_NAMES, at):
+                break
+            name, at = _READ(text, at + len(_NAMES[0]))
         except ValueError:
-            break  # the name is not finished
+            break  # the quote or the name is not finished
         if not text.startswith(_ARGUMENTS, at):
             break
         start = at + len(_ARGUMENTS)

@@ -7,7 +7,7 @@ use.
 from __future__ import annotations
 
 from lora_agent.structured.bounds import Bound, bound
-from lora_agent.structured.calls import calls_schema, normalise_parameters
+from lora_agent.structured.calls import calls_schema, normalise_parameters, without_quotes
 from lora_agent.structured.candidates import candidates
 from lora_agent.structured.compile import compile_choice, compile_regex, compile_schema
 from lora_agent.structured.constraint import Constraint
@@ -41,4 +41,5 @@ __all__ = [
     "schema_of",
     "validate",
     "way_out",
+    "without_quotes",
 ]

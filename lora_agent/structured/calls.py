@@ -1,7 +1,9 @@
 """The output schema of a tool-calling step: `{"calls": [{"name", "arguments"}]}` over the tools at hand.
 
 The arguments of a call follow the parameters schema of the tool that is named, so a call of an unknown tool
-or with an invented argument cannot be written. Knows tools as values; nothing of prompts or models.
+or with an invented argument cannot be written. An adapter may be trained to quote: each of several calls then begins
+with the words of the request that it serves, `{"for", "name", "arguments"}`, which stay inside (`without_quotes`).
+Knows tools as values; nothing of prompts or models.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from lora_agent.structured.walk import replace_children
 from lora_agent.types import JsonSchema, Tool
 
 MAX_CALLS = 8
+QUOTE = "for"
+_QUOTE_SCHEMA = {"type": "string", "maxLength": 400}
 
 
 def normalise_parameters(schema: Any) -> Normalised:
@@ -26,21 +30,28 @@ def normalise_parameters(schema: Any) -> Normalised:
 
 
 def calls_schema(
-    tools: Sequence[Tool], max_calls: int = MAX_CALLS, *, first: Sequence[Tool] | None = None, min_calls: int = 0
+    tools: Sequence[Tool],
+    max_calls: int = MAX_CALLS,
+    *,
+    first: Sequence[Tool] | None = None,
+    min_calls: int = 0,
+    quotes: bool = False,
 ) -> JsonSchema:
     """No call is allowed unless `min_calls` says otherwise. Without tools it is the only answer: `{"calls":[]}`.
-    `first`: the tools that the first call may name (see `candidates`); later ones may name any."""
+    `first`: the tools that the first call may name (see `candidates`); later ones may name any. With `quotes` a call
+    may begin with the words that it serves."""
     names = [tool.name for tool in tools]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ToolNameClashError(f"tools share the name {twice[0]!r}", hint="Give every tool its own name.")
     defs: dict[str, Any] = {}
     branches = []
+    quote = {QUOTE: _QUOTE_SCHEMA} if quotes and max_calls > 1 else {}
     for number, tool in enumerate(tools):
         arguments = _arguments(tool, f"tool{number}.", defs)
         branches.append(
             {
                 "type": "object",
-                "properties": {"name": {"const": tool.name}, "arguments": arguments},
+                "properties": {**quote, "name": {"const": tool.name}, "arguments": arguments},
                 "required": ["name", "arguments"],
                 "additionalProperties": False,
             }
@@ -61,6 +72,11 @@ def calls_schema(
         "additionalProperties": False,
     }
     return {**schema, "$defs": defs} if defs else schema
+
+
+def without_quotes(output: Any) -> Any:
+    """A valid value of `calls_schema(..., quotes=True)` as its caller gets it."""
+    return {"calls": [{key: value for key, value in call.items() if key != QUOTE} for call in output["calls"]]}
 
 
 def _arguments(tool: Tool, prefix: str, defs: dict[str, Any]) -> Any:

@@ -220,6 +220,10 @@ def test_refusals_say_what_and_why(
         ('{"calls":[{"name":"f","arguments":{"a":"\\"}"}},{"name":"g","argu', (("f", '{"a":"\\"}"}'),)),
         ('{"calls":[{"name":"f","arguments":{}},{"name":"g","arguments":{"b":[1', (("f", "{}"), ("g", '{"b":[1'))),
         ('{"calls":[{"name":"f","arguments":{}}]}', (("f", "{}"),)),
+        ('{"calls":[{"for":"a \\"b', ()),
+        ('{"calls":[{"for":"a \\"b","name":"f","arguments":{"a":1', (("f", '{"a":1'),)),
+        ('{"calls":[{"for":"a","name":"f","arguments":{}},{"for":"b","name":"g"', (("f", "{}"),)),
+        ('{"calls":[{"for":"a","name":"f","arguments":{}},{"name":"g","arguments":{', (("f", "{}"), ("g", "{"))),
     ],
 )
 def test_calls_are_read_while_they_are_written(text: str, found: tuple[tuple[str, str], ...]) -> None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from lora_agent.errors import SchemaError, ToolNameClashError
-from lora_agent.structured import Vocabulary, calls_schema, compile_schema, normalise_parameters, validate
+from lora_agent.structured import (
+    Vocabulary,
+    calls_schema,
+    compile_schema,
+    normalise_parameters,
+    validate,
+    without_quotes,
+)
 from lora_agent.types import Tool, compact_json
 
 POINT = {
@@ -82,6 +90,18 @@ def test_a_least_number_of_calls_leaves_no_way_around_it(vocabulary: Vocabulary)
     with pytest.raises(SchemaError):
         grammar.tokens_of('{"calls":[]}')
     assert compile_schema(calls_schema(TOOLS), vocabulary).tokens_of('{"calls":[]}')
+
+
+def test_a_call_may_begin_with_the_words_that_it_serves(vocabulary: Vocabulary) -> None:
+    calls = [{"for": 'label it "x", 3 < 5', **json.loads(call("label"))["calls"][0]}, {"name": "now", "arguments": {}}]
+    text = compact_json({"calls": calls})
+    quoting = compile_schema(calls_schema(TOOLS, quotes=True), vocabulary)
+    assert vocabulary.decode(quoting.tokens_of(text)) == text
+    assert quoting.tokens_of(call("now")) == compile_schema(calls_schema(TOOLS), vocabulary).tokens_of(call("now"))
+    assert without_quotes(json.loads(text)) == {"calls": [{k: c[k] for k in ("name", "arguments")} for c in calls]}
+    for refusing in (calls_schema(TOOLS), calls_schema(TOOLS, max_calls=1, quotes=True)):
+        assert not validate(text, refusing).valid
+    assert not validate(text.replace('"for"', '"of"'), calls_schema(TOOLS, quotes=True)).valid
 
 
 def test_faults_name_the_tool() -> None:

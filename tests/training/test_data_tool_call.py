@@ -9,7 +9,7 @@ import lzma
 import re
 import tarfile
 from hashlib import blake2b
-from itertools import groupby, islice
+from itertools import groupby, islice, pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -27,6 +27,7 @@ from training.data.tool_call.generator.phrasing import Noise, ask
 from training.data.tool_call.generator.spec import Domain, load_domains, parse_table
 from training.data.tool_call.generator.unrelated import CHAT, unrelated
 from training.data.tool_call.generator.values import parse_kind
+from training.data.tool_call.quotes import parts_of, quote
 from training.data.tool_call.schema import TargetChecker, camel, make_call, make_row, make_tool, snake
 from training.data.tool_call.sources import home_assistant, hwu64, seal_tools, sgd, snips
 from training.data.tool_call.sources.intents import parse_intents
@@ -129,7 +130,7 @@ def test_kinds_have_their_shares(rows: list[Row]) -> None:
         kind: sum(row.source == f"generator/{kind}" for row in rows) / len(rows)
         for kind in ("single", "multiple", "parallel", "parallel-multiple", "none")
     }
-    low = {"single": 0.08, "multiple": 0.25, "parallel": 0.13, "parallel-multiple": 0.27, "none": 0.09}
+    low = {"single": 0.06, "multiple": 0.15, "parallel": 0.18, "parallel-multiple": 0.3, "none": 0.09}
     assert all(share[kind] > least for kind, least in low.items()), share
     for row in rows:
         calls = row.output["calls"]
@@ -139,6 +140,38 @@ def test_kinds_have_their_shares(rows: list[Row]) -> None:
             assert len({compact_json(c) for c in calls}) == len(calls) >= 2
         else:
             assert len(calls) == 1
+
+
+def test_each_of_several_calls_quotes_its_part(rows: list[Row]) -> None:
+    several = [row for row in rows if len(row.output["calls"]) > 1]
+    for row in several:
+        text, at = row.input["messages"][0]["content"], 0
+        quotes = [call["for"] for call in row.output["calls"]]
+        for words in quotes:
+            at = text.index(words, at) + len(words)
+    assert not any("for" in call for row in rows if len(row.output["calls"]) == 1 for call in row.output["calls"])
+
+
+def test_lists_that_belong_together_are_paired(rows: list[Row]) -> None:
+    paired = [row for row in rows if "respectively" in row.input["messages"][0]["content"]]
+    assert len(paired) >= 5
+    for row in paired:
+        arguments = [call["arguments"] for call in row.output["calls"]]
+        assert any(sum(a[k] != b[k] for k in a) > 1 for a, b in pairwise(arguments) if a.keys() == b.keys()), row
+
+
+def test_a_part_by_another_hand_is_the_sentence_with_the_values() -> None:
+    calls = [{"name": "getAirline", "arguments": {"code": "BA"}}, {"name": "cost", "arguments": {"product": "phone"}}]
+    text = "I need help. Look up the airline BA. Then, what does a phone cost?"
+    parts = parts_of(text, calls)
+    assert parts == ["Look up the airline BA.", "what does a phone cost?"]
+    assert [c["for"] for c in quote(calls, text, parts)] == ["Look up the airline BA", "what does a phone cost"]
+    assert parts_of("Look up the airline BA and tell me what a phone costs", calls) == [
+        "Look up the airline BA",
+        "tell me what a phone costs",
+    ]
+    assert parts_of(text, calls[::-1]) is None
+    assert quote(calls, text, parts[::-1]) == calls
 
 
 def test_rows_of_a_group_share_their_tool_list(rows: list[Row]) -> None:

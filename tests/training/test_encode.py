@@ -60,6 +60,14 @@ def test_targets_are_what_a_decode_of_them_writes(base: BaseModel, calls: list[d
     assert constraint.can_stop
 
 
+def test_quotes_are_spelled_where_the_prompt_has_them(base: BaseModel) -> None:
+    quoted = [{"for": f"part {number}", **call} for number, call in enumerate(CALLS)]
+    spell = TargetSpelling(base.renderer, base.vocabulary, "tool_calls", {}, 128, quotes=True)
+    assert base.tokenizer.decode(spell(row(*quoted))[:-1]) == compact_json({"calls": quoted})
+    with pytest.raises(SchemaError, match="does not fit the grammar"):
+        TargetSpelling(base.renderer, base.vocabulary, "tool_calls", {}, 128)(row(*quoted))
+
+
 def test_an_output_that_its_own_contract_forbids_is_no_target(base: BaseModel) -> None:
     spell = TargetSpelling(base.renderer, base.vocabulary, "tool_calls", {}, 128)
     with pytest.raises(SchemaError, match="does not fit the grammar"):

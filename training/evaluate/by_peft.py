@@ -41,6 +41,7 @@ class PeftGenerate:
             self.base.vocabulary,
             budget,
             narrow=False,
+            quotes=spec.prompt.quotes,
         )
         ids = context_ids(renderer, inputs) + suffix(renderer, spec.prompt, input_messages(inputs), inputs)
         started = time.perf_counter()
@@ -52,7 +53,7 @@ class PeftGenerate:
         usage = Usage(read=len(ids), generated=len(tokens))
         took = (time.perf_counter() - started) * 1000
         completion = Completion(text, tuple(written), tuple(scores), finish, usage, took)
-        output, verdict, error = read_output(completion, grammar)
+        output, verdict, error = read_output(completion, grammar, quotes=spec.prompt.quotes)
         return Result(
             self._package.name, output, text, verdict, finish, usage, took, error=error, logprobs=tuple(scores)
         )

@@ -24,6 +24,8 @@ class Prompt(Strict):
     reread_tokens: int = Field(128, ge=0, le=4096)
     fields: tuple[str, ...] = ()
     max_new_tokens: int = Field(256, ge=1, le=8192)
+    quotes: bool = False
+    """Of `output: tool_calls`: targets may hold `for`, the words that a call serves, in front of its `name`."""
 
 
 class Compose(Strict):

@@ -112,8 +112,8 @@ def _prepare(
         check_input(package, inputs)
         messages, tools = input_messages(inputs), read_tools(inputs.get("tools"))
         own = options or DecodeOptions(package.spec.prompt.max_new_tokens)
-        kind, schema = package.spec.output, package.output_schema
-        grammar = output_grammar(kind, schema, inputs, tools, engine.vocabulary, own.max_tokens)
+        kind, schema, quotes = package.spec.output, package.output_schema, package.spec.prompt.quotes
+        grammar = output_grammar(kind, schema, inputs, tools, engine.vocabulary, own.max_tokens, quotes=quotes)
         context = renderer.context(messages, tools)
         documents = read_documents(inputs.get("documents"))
         context += renderer.documents(documents) if documents else []

@@ -174,9 +174,10 @@ class LocalSession:
     ) -> Result:
         started = time.perf_counter()
         tools, inputs = self._inputs(package, inputs)
-        kind, schema = package.spec.output, package.output_schema
+        kind, schema, quotes = package.spec.output, package.output_schema, package.spec.prompt.quotes
         vocabulary = self._engine.vocabulary
-        grammar = output_grammar(kind, schema, inputs, tools, vocabulary, options.max_tokens, calls=calls)
+        budget = options.max_tokens
+        grammar = output_grammar(kind, schema, inputs, tools, vocabulary, budget, quotes=quotes, calls=calls)
         row = self._row(grammar, options)
         repair = Repair(grammar, self._engine.vocabulary)
         usage = self._decode(package, tools, inputs, row, repair)

@@ -92,7 +92,10 @@ class RemoteSession:
             budget, deadline, cancel, temperature, top_p, seed, top_logprobs=top_logprobs, watch=watch
         )
         kind, vocabulary = package.spec.output, self._engine.vocabulary
-        grammar = output_grammar(kind, package.output_schema, whole, self.tools, vocabulary, budget, calls=calls)
+        quotes = package.spec.prompt.quotes
+        grammar = output_grammar(
+            kind, package.output_schema, whole, self.tools, vocabulary, budget, quotes=quotes, calls=calls
+        )
         # Adapters whose input has no tools were trained without a list of them in the system turn.
         tools = self.tools if "tools" in package.input_schema.get("properties", {}) else ()
         ids = self._ids if tools == self.tools else self._render(tools)

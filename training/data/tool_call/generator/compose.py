@@ -15,6 +15,7 @@ from typing import Any
 from lora_agent.types import compact_json
 
 from ...rows import Row, Split
+from ..quotes import quote
 from ..schema import Call, Tool, make_row, tool_name
 from .offers import Offer, Style, make_offer
 from .phrasing import Ask, Noise, ask, join, speak
@@ -25,6 +26,8 @@ SINGLE_TOOL_SHARE = 0.3
 LIST_CHARACTERS = (900, 900, 900, 1500)
 """Upper bound of a tool list as JSON; 900 characters are about 260 tokens."""
 TRIES = 30
+TWICE_SHARE = 0.2
+"""Of the requests for several tools: one of them is asked for twice."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Composer:
         first = self._next()
         offered = self._offer([first] if alone else self._company(first))
         base = "single" if len(offered.offers) == 1 else "multiple"
-        kinds = [base, base]
+        kinds = [base]
         if base == "single":
             kinds += ["parallel", "parallel", rng.choices(("none", base), (75, 25))[0]]
         else:
@@ -129,6 +132,8 @@ class Composer:
                 return None
             wish, calls = found
             text = speak(wish, self._contexts(offered, calls), self._rng, noise)
+            if self._split == "train":
+                calls = quote(calls, text, wish.parts)
         return make_row(text, offered.tools, calls, f"generator/{kind}", group, self._split)
 
     def _contexts(self, offered: Offered, calls: Sequence[Call]) -> Sequence[str]:
@@ -143,8 +148,10 @@ class Composer:
         for _ in range(TRIES):
             chosen = function or rng.choice(offered.offers).function
             if kind == "parallel-multiple":
-                count = min(rng.choice((2, 2, 2, 3)), len(offered.offers))
+                count = min(rng.choice((2, 2, 2, 3, 3, 4)), len(offered.offers))
                 many = [offer.function for offer in rng.sample(offered.offers, count)]
+                if count > 1 and rng.random() < TWICE_SHARE:
+                    many.insert(rng.randrange(count + 1), rng.choice(many))
                 found = self._several(many, noise)
             elif kind == "parallel":
                 found = self._repeated(chosen, noise)

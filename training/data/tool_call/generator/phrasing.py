@@ -69,6 +69,9 @@ _SENTENCE_JOINS = (
 PLAIN_SHARE = 0.45
 NOISE_SHARE = 0.16
 CONTEXT_SHARE = 0.14
+PAIRED_SHARE = 0.3
+"""Of the lists: "Paris and Rome for 2 and 3 days, respectively"."""
+_PAIRED_TYPES = ("string", "integer", "number")
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class Ask:
     is_order: bool
     arguments: tuple[dict[str, Any], ...]
     """Slot → value, for each call that is asked for."""
+    parts: tuple[str, ...]
+    """For each call the words that ask for it and for no other."""
     begins_with_value: bool = False
     """Then the first letter is not ours to raise or lower."""
 
@@ -123,16 +128,21 @@ def ask(function: Function, rng: Random, noise: Noise, repeats: int = 1) -> Ask 
     may_vary = [p for p in filled if p.repeats]
     if repeats > 1 and not may_vary:
         return None
-    varied = rng.choice(may_vary) if repeats > 1 else None
-    surfaces, arguments = _fill(filled, varied, repeats, rng)
-    if repeats > 1 and len(arguments) < 2:
+    varied = [rng.choice(may_vary)] if repeats > 1 else []
+    others = [p for p in filled if p not in varied and p.kind.schema.get("type") in _PAIRED_TYPES]
+    if varied and others and rng.random() < PAIRED_SHARE:
+        varied.append(rng.choice(others))
+    surfaces, arguments, parts = _fill(filled, varied, repeats, rng)
+    if repeats > 1 and (len(arguments) < 2 or len(arguments) < len(parts)):
         return None
+    if len(varied) > 1:
+        template = f"{template.rstrip('.?!')}, respectively"
     text = noise.apply(template, rng)
     text = SLOT.sub(lambda match: surfaces[match.group(1)], text)
     text = _AN.sub(lambda match: match.group(0).rstrip() + "n ", text)
     text = _ON.sub(r"\1", re.sub(r"\s+([?.!,])", r"\1", " ".join(text.split())))
     text = text.removeprefix("~").strip()
-    return Ask(text, template[:1].islower(), tuple(arguments), template[:1] == "{")
+    return Ask(text, template[:1].islower(), tuple(arguments), parts or (text,), template[:1] == "{")
 
 
 def _expand(template: str, rng: Random) -> str:
@@ -141,20 +151,24 @@ def _expand(template: str, rng: Random) -> str:
 
 
 def _fill(
-    filled: Sequence[Parameter], varied: Parameter | None, repeats: int, rng: Random
-) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    filled: Sequence[Parameter], varied: Sequence[Parameter], repeats: int, rng: Random
+) -> tuple[dict[str, str], list[dict[str, Any]], tuple[str, ...]]:
+    """What the request says in each slot, the values of each call, and what names each call among several."""
     surfaces: dict[str, str] = {}
     values: dict[str, Any] = {}
-    many: list[Any] = [None]
+    many: list[dict[str, Any]] = [{} for _ in range(repeats)]
+    parts: tuple[str, ...] = ()
     for parameter in filled:
-        if parameter is varied:
-            drawn = distinct(parameter.kind, rng, repeats)
+        if parameter in varied:
+            drawn = distinct(parameter.kind, rng, len(many))
+            many = many[: len(drawn)]
             surfaces[parameter.slot] = join_words([surface for surface, _ in drawn])
-            many = [value for _, value in drawn]
+            for call, (_, value) in zip(many, drawn, strict=True):
+                call[parameter.slot] = value
+            parts = parts or tuple(surface for surface, _ in drawn)
         else:
             surfaces[parameter.slot], values[parameter.slot] = _fresh(parameter, surfaces, values, rng)
-    calls = [values if varied is None else {**values, varied.slot: value} for value in many]
-    return surfaces, calls
+    return surfaces, [{**values, **call} for call in many], parts
 
 
 def _fresh(parameter: Parameter, surfaces: dict[str, str], values: dict[str, Any], rng: Random) -> tuple[str, Any]:
@@ -193,11 +207,12 @@ def speak(wish: Ask, contexts: Sequence[str], rng: Random, noise: Noise) -> str:
 def join(wishes: Sequence[Ask], rng: Random) -> Ask:
     """Several wishes in one breath; the calls keep their order."""
     calls = tuple(call for wish in wishes for call in wish.arguments)
+    parts = tuple(part for wish in wishes for part in wish.parts)
     if all(wish.is_order for wish in wishes):
         text = wishes[0].text
         for wish in wishes[1:]:
             text = rng.choice(_JOINS).format(text, wish.text)
-        return Ask(text, True, calls)
+        return Ask(text, True, calls, parts)
     text = ""
     for wish in wishes:
         bridge = rng.choice(_SENTENCE_JOINS) if text else ""
@@ -205,4 +220,4 @@ def join(wishes: Sequence[Ask], rng: Random) -> Ask:
         if bridge.strip() and not wish.begins_with_value and not re.match(r"I\b", part):
             part = part[0].lower() + part[1:]
         text += bridge + (part if part[-1] in ".?!" else f"{part}.")
-    return Ask(text, False, calls, wishes[0].begins_with_value)
+    return Ask(text, False, calls, parts, wishes[0].begins_with_value)

@@ -17,6 +17,7 @@ from lora_agent.types import compact_json
 
 from ...rows import Row, Split
 from ..generator.values import ONES
+from ..quotes import parts_of, quote
 from ..schema import Tool, make_call, make_row, make_tool, shorten, tool_name
 from .files import json_lines
 
@@ -68,6 +69,11 @@ def _row(record: dict[str, Any], rng: Random, split: Split) -> Row | None:
         if arguments is None:
             return None
         calls.append(make_call(tool, arguments))
+    if len(calls) > 1 and split == "train":
+        parts = parts_of(record["query"], calls)
+        if parts is None:
+            return None
+        calls = quote(calls, record["query"], parts)
     kind = "single" if len(calls) == 1 else "parallel" if len(called) == 1 else "parallel-multiple"
     return make_row(record["query"], tools, calls, f"seal-tools/{kind}", f"seal-tools/{record['id']}", split)
 
