@@ -81,6 +81,12 @@ def _gate(found: dict[str, Any]) -> str:
             lines.append(
                 f"\n{key.replace('_', ' ')}: {table[key]['rate']:.1%} ({low:.1%} to {high:.1%}, n = {table[key]['n']})"
             )
+    if risk := calibrated.get("risk"):
+        lines.append(
+            f"\nThreshold of the score: {calibrated['threshold']:.3f}, for at most {risk['max_false_positives']:.0%} "
+            f"false positives. One from the first half of the rows, on the second: {risk['false_positives']:.1%} (n = "
+            f"{risk['negatives']}), {risk['found']:.1%} found (n = {risk['positives']})."
+        )
     if table.get("failures"):
         lines += ["", "Where it fails, for example:", ""]
         lines += [f"* {f['last']!r}: wrote `{f['output']}`, right is `{f['target']}`" for f in table["failures"]]

@@ -96,6 +96,11 @@ class Run:
         return self.recipe.model_copy(update={"fit": self.fit})
 
     @property
+    def risk(self) -> float | None:
+        """The share of false positives that the threshold of the score is set from."""
+        return self.recipe.score.max_false_positives if self.recipe.score is not None else None
+
+    @property
     def weights(self) -> Path:
         return self.folder / "weights"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lora_agent.registry import AdapterPackage
 from lora_agent.types import Result
 
 GUARD = "safety"
@@ -21,6 +22,12 @@ class Finding:
     """Unsafe, or no verdict at all."""
     injection: bool = False
     reason: str = ""
+
+
+def block_threshold(chosen: float | None, package: AdapterPackage) -> float:
+    """The policy's, else the one that the guard's build set."""
+    built = package.manifest.calibration.threshold
+    return chosen if chosen is not None else 0.5 if built is None else built
 
 
 def read_finding(result: Result, threshold: float) -> Finding:

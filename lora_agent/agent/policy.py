@@ -36,9 +36,10 @@ class Policy(Boundary):
     that a tool reads would otherwise be giving the model orders. Documents are the user's own and
     not checked; what is answered from them is (guard_output)."""
 
-    block_threshold: float = Field(default=0.6, ge=0.0, le=1.0)
-    """The guard blocks at this probability of unsafe or above. The score is calibrated on few rows (see the card of
-    `safety`); at 0.5 it blocked ordinary questions. Lower it to block more."""
+    block_threshold: float | None = Field(default=None, ge=0.0, le=1.0)
+    """The guard blocks at this probability of unsafe or above. None: at the one that its package carries, which the
+    build set from a risk target (`max_false_positives` in its recipe; see the card of `safety`), or at 0.5. Lower it to
+    block more."""
 
     injection_action: Literal["withhold"] = "withhold"
     """Tool output that the guard flags is replaced by a notice: no model and no answer sees the text."""

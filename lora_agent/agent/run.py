@@ -14,7 +14,7 @@ from typing import Any, Literal
 from lora_agent.agent.answer import ToolResult, render_results
 from lora_agent.agent.budget import Budget, Stop
 from lora_agent.agent.conversation import Conversation
-from lora_agent.agent.guard import GUARD, Finding, read_finding
+from lora_agent.agent.guard import GUARD, Finding, block_threshold, read_finding
 from lora_agent.agent.policy import Policy
 from lora_agent.agent.retrieval import Retriever
 from lora_agent.agent.tools import ToolSet
@@ -102,7 +102,8 @@ class Run:
     def guard(self, target: Literal["user", "assistant", "tool"]) -> Generator[Step, None, Finding]:
         """Judge the last message of the conversation."""
         result = yield from self.adapter(GUARD, {"target": target}, kind="guard", target=target)
-        return read_finding(result, self.setup.policy.block_threshold)
+        threshold = block_threshold(self.setup.policy.block_threshold, self.setup.engine.adapters[GUARD])
+        return read_finding(result, threshold)
 
     def record(
         self,

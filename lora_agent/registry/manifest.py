@@ -67,6 +67,8 @@ class Calibration(Boundary):
     """From the mean natural-log probability of the sampled tokens to the probability of a right output."""
     score: Platt | None = None
     """From the log odds of the positive value to its probability; see `ScoreSpec`."""
+    threshold: FiniteFloat | None = None
+    """The calibrated score at or above which it counts as positive, set from a risk target; None: one half."""
     ece: FiniteFloat | None = None
     """Expected calibration error, 0 to 1."""
     n: int = Field(default=0, ge=0)

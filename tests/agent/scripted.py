@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
+from lora_agent.registry import Calibration
 from lora_agent.types import Message, Result, Route, Tool, Usage, compact_json
 
 Rule = Callable[["ScriptedSession", Mapping[str, Any]], Any]
@@ -22,6 +24,7 @@ BUILT_IN = ("safety", "tool_call", "retrieval", "query_rewrite")
 class ScriptedPackage:
     digest: str
     input_schema: dict[str, Any]
+    manifest: Any = field(default_factory=lambda: SimpleNamespace(calibration=Calibration()))
 
 
 def safety(session: ScriptedSession, inputs: Mapping[str, Any]) -> Any:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from lora_agent.errors import (
     EngineError,
     MessagesError,
 )
+from lora_agent.registry import Calibration
 from lora_agent.types import Document, Message
 from tests.agent.scripted import BUILT_IN, ScriptedEngine, failed, prefer
 
@@ -283,16 +285,23 @@ def test_blocked_input_before_anything_else() -> None:
 
 
 def test_the_guards_score_decides_where_there_is_one() -> None:
-    def scored(score: float) -> Any:
+    def scored(score: float, threshold: float | None = None) -> Any:
         def safety(session: Any, inputs: Any) -> Any:
             result = failed("safety", "stop")
             output = {"verdict": "safe", "categories": [], "injection": False}
             return replace(result, output=output, error=None, verdict="valid", score=score)
 
-        return ScriptedEngine(rules={"safety": safety})
+        engine = ScriptedEngine(rules={"safety": safety})
+        manifest = SimpleNamespace(calibration=Calibration(threshold=threshold))
+        engine.adapters["safety"] = replace(engine.adapters["safety"], manifest=manifest)
+        return engine
 
     assert Agent(scored(0.6)).run("Hi").stop_reason == "blocked_input"
     assert Agent(scored(0.4)).run("Hi").stop_reason == "answer"
+    assert Agent(scored(0.6, threshold=0.7)).run("Hi").stop_reason == "answer"
+    assert Agent(scored(0.4, threshold=0.3)).run("Hi").stop_reason == "blocked_input"
+    lenient = Policy(block_threshold=0.5)
+    assert Agent(scored(0.4, threshold=0.3), policy=lenient).run("Hi").stop_reason == "answer"
     strict = Agent(scored(0.4), policy=Policy(block_threshold=0.3)).run("Hi")
     assert (strict.stop_reason, strict.steps[0].score) == ("blocked_input", 0.4)
 

@@ -54,6 +54,14 @@ def threshold(confidence: Floats, correct: NDArray[np.bool_], target: float) -> 
     return float(confidence[order[reached[-1]]]) if len(reached) else 1.0
 
 
+def risk_threshold(negative: Floats, share: float) -> float:
+    """The score at or above which at most `share` of what is not positive will lie, from some that is not. The bound
+    holds on average over draws of them (split conformal prediction, arXiv 1604.04173); infinite if they are too few."""
+    ordered = np.sort(negative)
+    kept = math.ceil((len(ordered) + 1) * (1 - share))
+    return float(np.nextafter(ordered[kept - 1], np.inf)) if kept <= len(ordered) else math.inf
+
+
 def auroc(positive: Floats, negative: Floats) -> float:
     """Probability that a positive scores above a negative."""
     ranks = np.concatenate([positive, negative]).argsort().argsort() + 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import defaultdict
@@ -13,12 +14,12 @@ import numpy as np
 
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.errors import InputError
-from lora_agent.registry import AdapterPackage
+from lora_agent.registry import AdapterPackage, Platt
 from lora_agent.types import Result, Usage, compact_json
 
 from ..data.rows import Row
 from ..selection import pick
-from .calibrate import ece, platt, wilson
+from .calibrate import ece, platt, risk_threshold, wilson
 from .compare import mcnemar
 from .metrics import METRICS
 from .suite import Answers
@@ -240,8 +241,11 @@ def _rate(flags: Sequence[bool]) -> dict[str, Any]:
     }
 
 
-def calibration(scored: Scored, rows: Sequence[Row], package: AdapterPackage) -> dict[str, Any]:
-    """Platt parameters from one half of the rows, calibration error on the other; for the final values all rows."""
+def calibration(
+    scored: Scored, rows: Sequence[Row], package: AdapterPackage, risk: float | None = None
+) -> dict[str, Any]:
+    """Platt parameters from one half of the rows, calibration error on the other; for the final values all rows. So too
+    the score's threshold where a share `risk` of false positives is wanted."""
     confidence = _one([_total(r) for r in scored.results], scored.correct)
     found: dict[str, Any] = {"confidence": confidence["platt"], "ece": confidence["ece"], "n": len(rows), "score": None}
     if package.spec.score is not None:
@@ -254,7 +258,28 @@ def calibration(scored: Scored, rows: Sequence[Row], package: AdapterPackage) ->
         if pairs:
             score = _one([p[0] for p in pairs], [p[1] for p in pairs])
             found |= {"score": score["platt"], "score_ece": score["ece"]}
+            if risk is not None:
+                found |= _threshold(pairs, Platt(**score["platt"]), risk)
     return found
+
+
+def _threshold(pairs: Sequence[tuple[float, bool]], score: Platt, risk: float) -> dict[str, Any]:
+    """`threshold`: a calibrated probability, from all rows; `risk`: what one from the first half does on the second."""
+    half = len(pairs) // 2
+    trial = risk_threshold(np.asarray([x for x, positive in pairs[:half] if not positive]), risk)
+    rest = pairs[half:]
+    flagged = {wanted: [x >= trial for x, positive in rest if positive == wanted] for wanted in (True, False)}
+    whole = risk_threshold(np.asarray([x for x, positive in pairs if not positive]), risk)
+    return {
+        "threshold": score(whole) if math.isfinite(whole) else 1.0,
+        "risk": {
+            "max_false_positives": risk,
+            "false_positives": sum(flagged[False]) / max(1, len(flagged[False])),
+            "negatives": len(flagged[False]),
+            "found": sum(flagged[True]) / max(1, len(flagged[True])),
+            "positives": len(flagged[True]),
+        },
+    }
 
 
 def _one(values: Sequence[float], labels: Sequence[bool]) -> Mapping[str, Any]:

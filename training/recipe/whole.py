@@ -66,6 +66,9 @@ class Score(Strict):
     weight: float = Field(1.0, ge=1, le=1000)
     """How many times the token that decides this field counts in the loss. One token in forty says whether a question
     has an answer, and the words of the answer drown it (decision 051). 1: like any other token."""
+    max_false_positives: float | None = Field(None, gt=0, lt=1)
+    """The risk that the threshold of the score is set from: of what is not positive, at most this share may reach it.
+    The package carries the threshold; the guard of the agent blocks by it."""
 
 
 class Gate(Strict):

@@ -40,7 +40,7 @@ def inputs(run: Run) -> Any:
     elif run.recipe.learning.method == "on_policy":
         found["learning"] = run.recipe.learning.model_dump(mode="json")
     if (score := run.recipe.decisive) is not None:
-        found["score"] = score.model_dump(mode="json")
+        found["score"] = score.model_dump(mode="json", include={"pointer", "positive", "weight"})
     if run.start is not None:
         found["start"] = sha256_file(run.start)
     if run.fit.evaluate_every:

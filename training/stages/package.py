@@ -43,7 +43,7 @@ def work(run: Run) -> dict[str, Any]:
         tokenizer_sha256=renderer.tokenizer_sha256,
         chat_template_sha256=renderer.template_sha256,
     )
-    values = {k: validated["calibration"][k] for k in ("confidence", "score", "ece", "n")}
+    values = {k: validated["calibration"].get(k) for k in Calibration.model_fields}
     report = {**validated["report"], "reasons": gate["reasons"], "previous": validated["previous"]}
     record = GateRecord(passed=gate["passed"], report=report)
     served = run.recipe.served
@@ -76,7 +76,7 @@ def _variants(run: Run) -> dict[str, tuple[Path, VariantRecord]]:
 
 def _record(found: dict[str, Any]) -> VariantRecord:
     report = {**_public(found)["report"], "reasons": found["reasons"], "steps": found["steps"]}
-    values = {k: found["calibration"][k] for k in ("confidence", "score", "ece", "n")}
+    values = {k: found["calibration"].get(k) for k in Calibration.model_fields}
     return VariantRecord(
         gate=GateRecord(passed=found["passed"], report=report),
         calibration=Calibration.model_validate(values),

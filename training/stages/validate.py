@@ -35,6 +35,7 @@ def inputs(run: Run) -> Any:
         "gate": [gate.metric, gate.rows, gate.base_rows, gate.compare_16bit],
         "prompt": run.recipe.prompt.model_dump(mode="json"),
         "previous": _digest(_previous(run)),
+        **({"risk": run.risk} if run.risk is not None else {}),
     }
 
 
@@ -58,7 +59,7 @@ def work(run: Run) -> dict[str, Any]:
     prompted = run_system(engine, package.name, [rows[i] for i in shared], gate.metric, prompted=True)
     found: dict[str, Any] = {
         "report": report(scored, prompted, rows, shared, gate.metric),
-        "calibration": calibration(scored, rows, package),
+        "calibration": calibration(scored, rows, package, run.risk),
         "previous": None,
         "fingerprint": None,
         "engine": {"kernels": base.kernels, "dtype": base.dtype, "reason": base.kernels_reason},
