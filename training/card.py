@@ -6,6 +6,8 @@ from typing import Any
 
 from lora_agent.registry import AdapterSpec, Manifest
 
+from .evaluate.calibrate import wilson
+from .plot import bars
 from .recipe import Recipe
 
 
@@ -17,20 +19,37 @@ def card(
     found: dict[str, Any],
     *,
     decontaminated: bool,
+    plotted: bool = False,
 ) -> str:
-    """`found`: the report of the stage validate, {} for a draft. `decontaminated`: against public test sets."""
+    """`found`: the report of the stage validate, {} for a draft. `decontaminated`: against public test sets. `plotted`:
+    `plot` lies beside it as gate.svg."""
     parts = [
         _front_matter(spec, manifest),
         f"# {spec.name} {spec.version}",
         spec.description,
         f"{_what(recipe)} for {manifest.base.id}, {'trained' if recipe.compose is None else 'validated'} on its "
         f"{'16-bit' if manifest.base.quantization == 'none' else manifest.base.quantization} weights.",
-        _gate(found) if found else "Not validated yet.",
+        _gate(found, plotted=plotted) if found else "Not validated yet.",
         *_variants(recipe, manifest),
         _data(sources, decontaminated),
         _use(recipe, spec, manifest),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def plot(found: dict[str, Any]) -> str:
+    """The gate's shares by system and by source, as an SVG file."""
+    table = found["report"]
+    systems = [
+        (label, s["correct"], tuple(s["correct_95"]), s["n"])
+        for name, label in _SYSTEMS
+        if (s := table.get(name)) is not None and "n" in s
+    ]
+    sources = [
+        (name, s["correct"], wilson(round(s["correct"] * s["n"]), s["n"]), s["n"])
+        for name, s in table["by_source"].items()
+    ]
+    return bars([systems, sources])
 
 
 def _what(recipe: Recipe) -> str:
@@ -49,7 +68,7 @@ _SYSTEMS = (
 )
 
 
-def _gate(found: dict[str, Any]) -> str:
+def _gate(found: dict[str, Any], *, plotted: bool) -> str:
     table, calibrated = found["report"], found["calibration"]
     rows = []
     for name, label in _SYSTEMS:
@@ -66,6 +85,7 @@ def _gate(found: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|",
         *rows,
         "",
+        *(["![Right answers by system and by source, with 95 % intervals](gate.svg)", ""] if plotted else []),
         f"McNemar p = {table['mcnemar_p']:.2g} (n = {table['paired_n']}).",
         f"Calibration error of the confidence: {calibrated['ece']}.",
         *_latency(table.get("latency_ms")),

@@ -33,7 +33,7 @@ from lora_agent.registry.staging import copy_file, staged
 from lora_agent.render import ChatRenderer
 
 from . import provenance
-from .card import card
+from .card import card, plot
 from .data.origins import digest
 from .data.rows import Row
 from .encode import Encoded, TargetSpelling, encode
@@ -73,8 +73,9 @@ def write(
         weights=run.weights,
         input_schema=run.schema("input"),
         output_schema=run.schema("output"),
-        readme=_card(run, spec, manifest, sources, found or {}),
+        readme=_card(run, spec, manifest, sources, found or {}, plotted=bool(found)),
         sources=provenance.text(sources),
+        plots={"gate.svg": plot(found)} if found else {},
         variants={name: folder for name, (folder, _) in (variants or {}).items()},
         overwrite=True,
     )
@@ -125,9 +126,17 @@ def write_unserved(
     return folder
 
 
-def _card(run: Run, spec: AdapterSpec, manifest: Manifest, sources: list[dict[str, Any]], found: dict[str, Any]) -> str:
+def _card(
+    run: Run,
+    spec: AdapterSpec,
+    manifest: Manifest,
+    sources: list[dict[str, Any]],
+    found: dict[str, Any],
+    *,
+    plotted: bool = False,
+) -> str:
     clean = bool(run.report("data")["decontaminated"])
-    return card(run.fitted, spec, manifest, sources, found, decontaminated=clean)
+    return card(run.fitted, spec, manifest, sources, found, decontaminated=clean, plotted=plotted)
 
 
 def _manifest(

@@ -1,4 +1,4 @@
-"""Curves of a run as one self-contained HTML file: inline SVG, no script, nothing to install (decision 030)."""
+"""Curves of a run as one HTML file, bars of a card: inline SVG, no script, nothing to install (decision 030)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .fit import metrics
 
 Points = Sequence[tuple[float, float]]
 _W, _H, _LEFT, _BOTTOM = 720, 200, 70, 26
+_BARS, _LONG = 240, 370
 _COLOURS = ("#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#57606a")
 
 
@@ -71,6 +72,30 @@ def panel(title: str, curves: dict[str, Points]) -> str:
     return f'<h2>{html.escape(title)}</h2><p>{legend}</p><svg viewBox="0 0 {_W} {_H}">{"".join(drawn)}</svg>'
 
 
+Bar = tuple[str, float, tuple[float, float], int]
+"""Label, share of right answers, its 95 % interval, n."""
+
+
+def bars(groups: Sequence[Sequence[Bar]]) -> str:
+    """Shares with their intervals as an SVG file of its own; groups are set apart."""
+    drawn, y = [], 8
+    for group in groups:
+        for label, share, (low, high), n in group:
+            left, right, tip = (_BARS + _LONG * value for value in (low, high, share))
+            drawn.append(f'<text x="{_BARS - 8}" y="{y + 11}" text-anchor="end">{html.escape(label)}</text>')
+            drawn.append(f'<rect x="{_BARS}" y="{y}" width="{tip - _BARS:.1f}" height="14" fill="{_COLOURS[0]}"/>')
+            drawn.append(f'<path d="M{left:.1f},{y + 7}H{right:.1f}" stroke="#57606a" stroke-width="2"/>')
+            drawn.append(f'<text x="{_BARS + _LONG + 8}" y="{y + 11}">{share:.0%} (n = {n})</text>')
+            y += 20
+        y += 12
+    scale = "".join(
+        f'<text x="{_BARS + _LONG * i / 4}" y="{y + 4}" text-anchor="middle">{i / 4:.0%}</text>' for i in range(5)
+    )
+    paper = '<rect width="100%" height="100%" style="fill:#fff;opacity:1"/>'
+    size = f'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_W} {y + 14}"'
+    return f"<svg {size}>{_BAR_STYLE}{paper}{''.join(drawn)}{scale}</svg>\n"
+
+
 def table(rows: Sequence[dict[str, object]]) -> str:
     """Rows with the same keys."""
     head = "".join(f"<th>{html.escape(str(k))}</th>" for k in rows[0])
@@ -101,6 +126,7 @@ def smooth(points: Points, width: int = 20) -> Points:
     return found
 
 
+_BAR_STYLE = "<style>text{font:11px system-ui,sans-serif;fill:#57606a}rect{opacity:.75}</style>"
 _STYLE = (
     "<style>body{font:14px system-ui,sans-serif;max-width:760px;margin:2em auto;color:#1f2328;background:#fff}"
     "h2{font-size:15px;margin:1.5em 0 0}p{margin:.2em 0}svg text{font-size:11px;fill:#57606a}"

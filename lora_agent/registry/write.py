@@ -34,11 +34,13 @@ def write_package(
     output_schema: JsonSchema,
     readme: str,
     sources: str,
+    plots: Mapping[str, str] | None = None,
     variants: Mapping[str, str | Path] | None = None,
     overwrite: bool = False,
 ) -> AdapterPackage:
     """`weights`: the folder that PEFT's `save_pretrained` wrote; `variants`: such folders by the variant's name, each
-    with its record in `manifest.variants`. `manifest.files` is filled in here.
+    with its record in `manifest.variants`; `plots`: SVG texts by file name, for the card. `manifest.files` is
+    filled in here.
 
     Raises ConfigError if `folder` exists (unless `overwrite`), the AdapterError family for a package that
     would not load, CacheError if the disk refuses.
@@ -57,6 +59,7 @@ def write_package(
         spec.output_schema: _pretty(output_schema),
         "README.md": readme,
         "sources.yaml": sources,
+        **(plots or {}),
     }
     for place, source in sources_of.items():
         texts[place + CONFIG_FILE] = _pretty(_portable_config(source, manifest.base.id))
