@@ -76,7 +76,7 @@ def calls_schema(
 
 def without_quotes(output: Any) -> Any:
     """A valid value of `calls_schema(..., quotes=True)` as its caller gets it."""
-    return {"calls": [{key: value for key, value in call.items() if key != QUOTE} for call in output["calls"]]}
+    return {**output, "calls": [{key: v for key, v in call.items() if key != QUOTE} for call in output["calls"]]}
 
 
 def _arguments(tool: Tool, prefix: str, defs: dict[str, Any]) -> Any:

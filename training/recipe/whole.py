@@ -25,7 +25,8 @@ class Prompt(Strict):
     fields: tuple[str, ...] = ()
     max_new_tokens: int = Field(256, ge=1, le=8192)
     quotes: bool = False
-    """Of `output: tool_calls`: targets may hold `for`, the words that a call serves, in front of its `name`."""
+    """Of `output: tool_calls`: `for`, the words that a call serves, is written in front of its `name` where the
+    target has it; it is left out of the targets otherwise."""
 
 
 class Compose(Strict):

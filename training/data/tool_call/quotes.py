@@ -1,7 +1,7 @@
 """Which words of a request each of its calls serves: `for`, in front of a call's name (PromptSpec.quotes).
 
-A small model that first writes down a part of the request and then its call neither forgets a part nor mixes up their
-values as often (decision 053). Single calls carry no quote.
+A small model that first writes down a part of the request and then its call forgets fewer parts and mixes up
+fewer values (decision 053). Single calls carry no quote.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class Composer:
         first = self._next()
         offered = self._offer([first] if alone else self._company(first))
         base = "single" if len(offered.offers) == 1 else "multiple"
-        kinds = [base]
+        kinds = [base, base]
         if base == "single":
             kinds += ["parallel", "parallel", rng.choices(("none", base), (75, 25))[0]]
         else:
