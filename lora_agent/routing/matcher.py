@@ -3,7 +3,7 @@
 A card alone is compared as it lies there. Adapters with examples, their card being one of them, are told apart by
 linear discriminant analysis: the examples' scatter about their means, shrunk to that of the intents the matcher was
 trained on (regularised, doi 10.1080/01621459.1989.10478752), says which directions tell nothing. It is solved when
-cards are read, in milliseconds; nothing is trained. Knows vectors, no engines.
+cards are read, in three seconds for a thousand adapters; nothing is trained. Knows vectors, no engines.
 """
 
 from __future__ import annotations
