@@ -102,10 +102,11 @@ def _gate(found: dict[str, Any], *, plotted: bool) -> str:
                 f"\n{key.replace('_', ' ')}: {table[key]['rate']:.1%} ({low:.1%} to {high:.1%}, n = {table[key]['n']})"
             )
     if risk := calibrated.get("risk"):
+        wrong, hits = risk["false_positives"], risk["found"]
         lines.append(
             f"\nThreshold of the score: {calibrated['threshold']:.3f}, for at most {risk['max_false_positives']:.0%} "
-            f"false positives. One from the first half of the rows, on the second: {risk['false_positives']:.1%} (n = "
-            f"{risk['negatives']}), {risk['found']:.1%} found (n = {risk['positives']})."
+            f"false positives. One from the first half of the rows, on the second: {wrong['rate'] or 0:.1%} "
+            f"(n = {wrong['n']}), {hits['rate'] or 0:.1%} found (n = {hits['n']})."
         )
     if table.get("failures"):
         lines += ["", "Where it fails, for example:", ""]

@@ -14,7 +14,6 @@ from lora_agent.engine.contract import output_grammar
 from lora_agent.render import ChatRenderer, input_messages, read_documents, read_tools, suffix
 from lora_agent.render.prompt import PromptShape
 from lora_agent.structured import Vocabulary, without_quotes
-from lora_agent.structured.calls import QUOTE
 from lora_agent.types import JsonSchema, compact_json
 
 from .data.rows import Row
@@ -79,9 +78,8 @@ class TargetSpelling:
             narrow=False,
             quotes=self._quotes,
         )
-        calls = row.output.get("calls") if self._output == "tool_calls" and isinstance(row.output, dict) else None
-        quoted = isinstance(calls, list) and any(isinstance(call, dict) and QUOTE in call for call in calls)
-        output = without_quotes(row.output) if quoted and not self._quotes else row.output
+        plain = self._output == "tool_calls" and not self._quotes
+        output = without_quotes(row.output) if plain else row.output
         return [*grammar.tokens_of(compact_json(output)), self._stop]
 
 

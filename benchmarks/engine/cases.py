@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lora_agent.engine.contract import output_grammar
+from lora_agent.engine.contract import call_grammar
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.render import read_messages, read_tools, suffix
 from lora_agent.structured import Grammar
@@ -65,7 +65,6 @@ def _call(engine: LocalEngine, adapter: str, inputs: dict[str, Any]) -> Call:
     renderer = engine.base.renderer
     messages, tools = read_messages(inputs["messages"]), read_tools(inputs.get("tools"))
     budget = package.spec.prompt.max_new_tokens
-    kind, schema, quotes = package.spec.output, package.output_schema, package.spec.prompt.quotes
-    grammar = output_grammar(kind, schema, inputs, tools, engine.vocabulary, budget, quotes=quotes)
+    grammar = call_grammar(package, inputs, tools, engine.vocabulary, budget)
     tail = suffix(renderer, package.spec.prompt, messages, inputs)
     return Call(adapter, inputs, renderer.context(messages, tools), tail, grammar, budget)

@@ -105,14 +105,30 @@ def output_grammar(
     """The grammar of one call: for `output` "tool_calls" from the tools, otherwise from the adapter's output schema.
     Training spells its targets with it, not `narrow`: a decode's first call names a tool that shares a word with the
     request, if there is one. `quotes`: a call may begin with the words that it serves (PromptSpec). `calls`: the least
-    and the most calls. Raises SchemaError for a tool whose parameters
-    cannot be honoured."""
+    and the most calls. Raises SchemaError for a tool whose parameters cannot be honoured."""
     if output != "tool_calls":
         return compile_schema(resolve_output(schema, inputs), vocabulary, budget_tokens=max_tokens)
     first = candidates(_asked(inputs), tools) if narrow else None
     least, most = calls
     schema = calls_schema(tools, most, first=first, min_calls=least, quotes=quotes)
     return compile_schema(schema, vocabulary, budget_tokens=max_tokens)
+
+
+def call_grammar(
+    package: AdapterPackage,
+    inputs: Mapping[str, Any],
+    tools: Sequence[Tool],
+    vocabulary: Vocabulary,
+    max_tokens: int,
+    *,
+    narrow: bool = True,
+    calls: tuple[int, int] = (0, MAX_CALLS),
+) -> Grammar:
+    """`output_grammar` of one call of a package."""
+    spec, schema, quotes = package.spec, package.output_schema, package.spec.prompt.quotes
+    return output_grammar(
+        spec.output, schema, inputs, tools, vocabulary, max_tokens, narrow=narrow, quotes=quotes, calls=calls
+    )
 
 
 def _asked(inputs: Mapping[str, Any]) -> list[str]:

@@ -9,14 +9,14 @@ cards are read, in three seconds for a thousand adapters; nothing is trained. Kn
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lora_agent.routing.prototypes import Card
+from lora_agent.routing.prototypes import Card, Featurise
 
 FOLDS = 5
 PRIOR = 50.0
@@ -67,7 +67,7 @@ class Discriminant:
 
     def __init__(self, groups: Sequence[Tensor], matcher: Matcher) -> None:
         means = torch.stack([group.mean(0) for group in groups])
-        apart = torch.cat([group - group.mean(0) for group in groups])
+        apart = torch.cat([group - mean for group, mean in zip(groups, means, strict=True)])
         self._centre = (means.sum(0) + CENTRE * matcher.background.mean(0)) / (len(means) + CENTRE)
         scatter = apart.T @ apart + PRIOR * matcher.scatter
         scatter += 1e-4 * scatter.trace() / len(scatter) * torch.eye(len(scatter))
@@ -125,7 +125,7 @@ class MatchedCards:
     """`cards` (n, k): where each adapter's card lies; `examples`: where its examples do (m, k), m may be 0."""
 
     def __init__(self, cards: Tensor, examples: Sequence[Tensor], matcher: Matcher) -> None:
-        self._matcher = matcher
+        self._card_odds = matcher.cards
         self._cards = functional.normalize(cards, dim=-1)
         having = [index for index, group in enumerate(examples) if len(group)]
         self._having = torch.tensor(having, dtype=torch.long)
@@ -136,8 +136,7 @@ class MatchedCards:
     def log_odds(self, vectors: Tensor) -> Tensor:
         """(m, n) for vectors (m, k): against "none of them"."""
         vectors = functional.normalize(vectors, dim=-1)
-        odds = self._matcher.cards
-        found = odds.scale * (vectors @ self._cards.T - odds.offset)
+        found = self._card_odds.scale * (vectors @ self._cards.T - self._card_odds.offset)
         if self._space is not None:
             found[:, self._having] = self._odds.scale * (self._space.similar(vectors) - self._odds.offset)
         return found
@@ -146,7 +145,7 @@ class MatchedCards:
 class Matched:
     """Cards by name; what `Prototypes` is for a head without a matcher."""
 
-    def __init__(self, featurise: Callable[[str], Tensor], cards: Iterable[Card], matcher: Matcher) -> None:
+    def __init__(self, featurise: Featurise, cards: Iterable[Card], matcher: Matcher) -> None:
         self.cards = tuple(cards)
         places = [featurise(card.text) for card in self.cards]
         examples = [torch.stack([*map(featurise, c.examples)]) if c.examples else torch.empty(0) for c in self.cards]

@@ -74,7 +74,7 @@ class Prototypes:
         """Cosine similarity of what is compared (k,) to each adapter's prototypes: the nearest one counts."""
         if not self.cards:
             return {}
-        near = torch.full((len(self.cards),), -2.0)
+        near = torch.full((len(self.cards),), -1.0)
         near.scatter_reduce_(0, self._owner, self._vectors @ _unit(place), "amax")
         return dict(zip((card.name for card in self.cards), near.tolist(), strict=True))
 

@@ -75,8 +75,11 @@ def calls_schema(
 
 
 def without_quotes(output: Any) -> Any:
-    """A valid value of `calls_schema(..., quotes=True)` as its caller gets it."""
-    return {**output, "calls": [{key: v for key, v in call.items() if key != QUOTE} for call in output["calls"]]}
+    """A value of `calls_schema(..., quotes=True)` as its caller gets it; one that is no such value as it is."""
+    calls = output.get("calls") if isinstance(output, dict) else None
+    if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
+        return output
+    return {**output, "calls": [{key: v for key, v in call.items() if key != QUOTE} for call in calls]}
 
 
 def _arguments(tool: Tool, prefix: str, defs: dict[str, Any]) -> Any:

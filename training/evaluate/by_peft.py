@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from lora_agent.engine.contract import output_grammar, read_output
+from lora_agent.engine.contract import call_grammar, read_output
 from lora_agent.render import input_messages, read_tools, suffix
 from lora_agent.types import Completion, Result, Usage
 
@@ -33,16 +33,8 @@ class PeftGenerate:
     def _call(self, inputs: dict[str, Any], max_tokens: int | None) -> Result:
         spec, renderer = self._package.spec, self.base.renderer
         budget = max_tokens or spec.prompt.max_new_tokens
-        grammar = output_grammar(
-            spec.output,
-            self._package.output_schema,
-            inputs,
-            read_tools(inputs.get("tools")),
-            self.base.vocabulary,
-            budget,
-            narrow=False,
-            quotes=spec.prompt.quotes,
-        )
+        tools = read_tools(inputs.get("tools"))
+        grammar = call_grammar(self._package, inputs, tools, self.base.vocabulary, budget, narrow=False)
         ids = context_ids(renderer, inputs) + suffix(renderer, spec.prompt, input_messages(inputs), inputs)
         started = time.perf_counter()
         tokens, scores = self._greedy(ids, budget)

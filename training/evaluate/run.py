@@ -274,10 +274,8 @@ def _threshold(pairs: Sequence[tuple[float, bool]], score: Platt, risk: float) -
         "threshold": score(whole) if math.isfinite(whole) else 1.0,
         "risk": {
             "max_false_positives": risk,
-            "false_positives": sum(flagged[False]) / max(1, len(flagged[False])),
-            "negatives": len(flagged[False]),
-            "found": sum(flagged[True]) / max(1, len(flagged[True])),
-            "positives": len(flagged[True]),
+            "false_positives": _rate(flagged[False]),
+            "found": _rate(flagged[True]),
         },
     }
 

@@ -106,8 +106,7 @@ def calibrated(
     background = _unit(torch.stack([group.mean(0) for group in seen]))
     start = Odds(20.0, 0.0)
     made = Matcher(weight, bias, start, start, 1 - KEPT, 1.0, background, scatter)
-    sources = sorted({s.intent.source for s in dev})
-    worlds = [_world(name, [s for s in dev if s.intent.source == name], embed) for name in sources]
+    worlds = _worlds(dev, embed)
     by_card, by_example = [w for w in worlds if not w.shots], [w for w in worlds if w.shots]
     made = replace(made, cards=_odds([_by_cards(world) for world in by_card]))
     made = replace(made, examples=_odds([few for world in by_example for few in _few(world, made)]))
@@ -119,15 +118,14 @@ def calibrated(
 def plain(dev: Sequence[Seen], outside: Tensor) -> dict[str, Any]:
     """What the features themselves find by cosine similarity, for comparison."""
     found = {}
-    for name in sorted({s.intent.source for s in dev}):
-        world = _world(name, [s for s in dev if s.intent.source == name], _unit)
+    for world in _worlds(dev, _unit):
         groups = [
             group.mean(0) if len(group) else card for card, group in zip(world.cards, world.examples, strict=True)
         ]
         adapters = _unit(torch.stack(groups))
         similar, right = world.asked[1::2] @ adapters.T, world.right[1::2]
         away = (_unit(outside) @ adapters.T).amax(1)
-        found[name] = _choice(similar, right) | {"outside_auroc": _auroc(similar.amax(1), away)}
+        found[world.source] = _choice(similar, right) | {"outside_auroc": _auroc(similar.amax(1), away)}
     return found
 
 
@@ -149,6 +147,11 @@ class _World:
         return [torch.cat([card[None], group]) for card, group in zip(self.cards, self.examples, strict=True)]
 
 
+def _worlds(dev: Sequence[Seen], embed: Embed) -> list[_World]:
+    sources = sorted({s.intent.source for s in dev})
+    return [_world(name, [s for s in dev if s.intent.source == name], embed) for name in sources]
+
+
 def _world(name: str, group: Sequence[Seen], embed: Embed) -> _World:
     start = 0 if group[0].intent.description else SHOTS
     examples = [embed(s.utterances[:start]) for s in group]
@@ -165,10 +168,10 @@ def _by_cards(world: _World) -> tuple[Tensor, Tensor]:
 def _few(world: _World, made: Matcher) -> Iterator[tuple[Tensor, Tensor]]:
     """The same for examples where there are a few adapters with a few examples each, as an agent has."""
     generator = torch.Generator().manual_seed(0)
+    every, asked, right = world.groups(), world.asked[::2], world.right[::2]
     for _ in range(FEW_WORLDS):
         chosen = torch.randperm(len(world.cards), generator=generator)[:FEW_ADAPTERS]
-        groups = [world.groups()[i][: FEW_SHOTS + 1] for i in chosen.tolist()]
-        asked, right = world.asked[::2], world.right[::2]
+        groups = [every[i][: FEW_SHOTS + 1] for i in chosen.tolist()]
         own = (right[:, None] == chosen).nonzero()
         if len(own):
             yield Discriminant(groups, made).similar(asked[own[:, 0]]), own[:, 1]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from lora_agent.engine.contract import check_input, finish, output_grammar
+from lora_agent.engine.contract import call_grammar, check_input, finish
 from lora_agent.engine.local.bank import BASE_SLOT
 from lora_agent.engine.local.decode import DecodeOptions, RowDecode
 from lora_agent.errors import ContextTooLongError
@@ -112,8 +112,7 @@ def _prepare(
         check_input(package, inputs)
         messages, tools = input_messages(inputs), read_tools(inputs.get("tools"))
         own = options or DecodeOptions(package.spec.prompt.max_new_tokens)
-        kind, schema, quotes = package.spec.output, package.output_schema, package.spec.prompt.quotes
-        grammar = output_grammar(kind, schema, inputs, tools, engine.vocabulary, own.max_tokens, quotes=quotes)
+        grammar = call_grammar(package, inputs, tools, engine.vocabulary, own.max_tokens)
         context = renderer.context(messages, tools)
         documents = read_documents(inputs.get("documents"))
         context += renderer.documents(documents) if documents else []

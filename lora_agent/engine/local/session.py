@@ -17,8 +17,8 @@ from torch import Tensor
 from lora_agent.engine.contract import (
     BASE_MAX_TOKENS,
     answer_grammar,
+    call_grammar,
     finish,
-    output_grammar,
     read_output,
     token_logprobs,
 )
@@ -174,10 +174,8 @@ class LocalSession:
     ) -> Result:
         started = time.perf_counter()
         tools, inputs = self._inputs(package, inputs)
-        kind, schema, quotes = package.spec.output, package.output_schema, package.spec.prompt.quotes
         vocabulary = self._engine.vocabulary
-        budget = options.max_tokens
-        grammar = output_grammar(kind, schema, inputs, tools, vocabulary, budget, quotes=quotes, calls=calls)
+        grammar = call_grammar(package, inputs, tools, vocabulary, options.max_tokens, calls=calls)
         row = self._row(grammar, options)
         repair = Repair(grammar, self._engine.vocabulary)
         usage = self._decode(package, tools, inputs, row, repair)

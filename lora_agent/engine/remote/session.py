@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from lora_agent.engine.contract import (
     BASE_MAX_TOKENS,
     answer_grammar,
+    call_grammar,
     check_answer,
     finish,
-    output_grammar,
     read_output,
     token_logprobs,
 )
@@ -91,11 +91,8 @@ class RemoteSession:
         options = DecodeOptions(
             budget, deadline, cancel, temperature, top_p, seed, top_logprobs=top_logprobs, watch=watch
         )
-        kind, vocabulary = package.spec.output, self._engine.vocabulary
-        quotes = package.spec.prompt.quotes
-        grammar = output_grammar(
-            kind, package.output_schema, whole, self.tools, vocabulary, budget, quotes=quotes, calls=calls
-        )
+        vocabulary = self._engine.vocabulary
+        grammar = call_grammar(package, whole, self.tools, vocabulary, budget, calls=calls)
         # Adapters whose input has no tools were trained without a list of them in the system turn.
         tools = self.tools if "tools" in package.input_schema.get("properties", {}) else ()
         ids = self._ids if tools == self.tools else self._render(tools)
