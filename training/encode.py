@@ -6,7 +6,8 @@ import gzip
 import itertools
 import json
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,8 +28,8 @@ class Encoded:
     suffix: tuple[int, ...]
     target: tuple[int, ...]
     group: str
-    decisive: int | None = None
-    """The target token that counts `weight` times in the loss; None: all count alike."""
+    decisive: tuple[int, ...] = ()
+    """The target tokens that count `weight` times in the loss."""
     weight: float = 1.0
 
     def __len__(self) -> int:
@@ -36,7 +37,7 @@ class Encoded:
 
     def weights(self) -> tuple[float, ...]:
         """Of each target token in the loss."""
-        return tuple(self.weight if index == self.decisive else 1.0 for index in range(len(self.target)))
+        return tuple(self.weight if index in self.decisive else 1.0 for index in range(len(self.target)))
 
 
 def context_ids(renderer: ChatRenderer, inputs: dict[str, object]) -> list[int]:
@@ -93,18 +94,38 @@ def encode(renderer: ChatRenderer, shape: PromptShape, row: Row, spell: TargetSp
     )
 
 
+_CALLED = re.compile(rb'"name":"([^"]*)","arguments":')
+
+
 def emphasise(row: Encoded, key: str, weight: float, vocabulary: Vocabulary) -> Encoded:
     """The row with `weight` on the token in which the value of `key`, a property of its target, begins. The row itself
     if the target does not have it."""
-    pieces = [vocabulary.tokens.decode_bytes([token]) for token in row.target]
+    pieces = _pieces(row, vocabulary)
     text, opening = b"".join(pieces), f"{compact_json(key)}:".encode()
     place = text.find(opening)  # in front of a value only: within a text the quotation marks are escaped
     if place < 0:
         return row
     place += len(opening)
     place += text[place : place + 1] == b'"'
-    ends = itertools.accumulate(map(len, pieces))
-    return replace(row, decisive=next(index for index, end in enumerate(ends) if end > place), weight=weight)
+    return replace(row, decisive=_tokens_within(pieces, place, place + 1), weight=weight)
+
+
+def emphasise_names(row: Encoded, weight: float, vocabulary: Vocabulary) -> Encoded:
+    """The row with `weight` on the tokens of the names of the tools that its target calls."""
+    pieces = _pieces(row, vocabulary)
+    spans = [match.span(1) for match in _CALLED.finditer(b"".join(pieces))]
+    decisive = tuple(index for span in spans for index in _tokens_within(pieces, *span))
+    return replace(row, decisive=decisive, weight=weight)
+
+
+def _pieces(row: Encoded, vocabulary: Vocabulary) -> list[bytes]:
+    return [vocabulary.tokens.decode_bytes([token]) for token in row.target]
+
+
+def _tokens_within(pieces: Sequence[bytes], start: int, end: int) -> tuple[int, ...]:
+    """Indices of the pieces that hold a byte of [start, end)."""
+    ends = list(itertools.accumulate(map(len, pieces)))
+    return tuple(i for i, piece in enumerate(pieces) if ends[i] > start and ends[i] - len(piece) < end)
 
 
 def write_encoded(path: Path, rows: Iterable[Encoded]) -> None:

@@ -79,9 +79,9 @@ def test_the_decisive_token_is_where_the_value_begins(base: BaseModel, value: ob
     text = compact_json({"note": 'he wrote "verdict": safe', "verdict": value, "why": "w"})
     row = Encoded((1,), (2,), tuple(base.vocabulary.encode(text)), "g")
     found = emphasise(row, "verdict", 5.0, base.vocabulary)
-    assert found.decisive is not None
-    before = base.vocabulary.decode(list(row.target[: found.decisive]))
-    upto = base.vocabulary.decode(list(row.target[: found.decisive + 1]))
+    (decisive,) = found.decisive
+    before = base.vocabulary.decode(list(row.target[:decisive]))
+    upto = base.vocabulary.decode(list(row.target[: decisive + 1]))
     opening = text.index('"verdict":') + len('"verdict":') + isinstance(value, str)
     assert len(before) <= opening < len(upto)
     assert sum(found.weights()) == len(row.target) + 4

@@ -134,7 +134,7 @@ def test_a_decisive_token_counts_as_often_as_its_weight_says(model: Any) -> None
     logits, targets = target_logits(model, make_batch([row]))
     each = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
     repeated = torch.cat([each, each[1:2], each[1:2]])
-    value, tokens = loss(model, make_batch([replace(row, decisive=1, weight=3.0)]))
+    value, tokens = loss(model, make_batch([replace(row, decisive=(1,), weight=3.0)]))
     assert tokens == len(row.target)
     assert torch.allclose(value, repeated.mean(), atol=1e-5)
 

@@ -63,6 +63,9 @@ class Fit(Strict):
     """Development rows that the gate does not look at, else rows held out of the training set."""
     patience: int | None = Field(None, ge=1)
     """Stop after so many evaluations without a better one. Needs `evaluate_every`."""
+    name_weight: float = Field(1.0, gt=0)
+    """How often the tokens of a called tool's name count in the loss (`output: tool_calls`, supervised): which tool is
+    one of the least of a call's tokens and the first thing to go wrong (decision 055)."""
     report_to: tuple[str, ...] = Field((), exclude=True)
     """Trackers of `accelerate.tracking` that are told what metrics.jsonl is told. None by default: nothing leaves the
     machine unasked. Left out of every dump, so that no stage's digest depends on it."""

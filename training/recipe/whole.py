@@ -180,6 +180,11 @@ class Recipe(Strict):
                 raise ValueError(f"`score.weight` is for supervised fits, not for {self.learning.method!r}")
             if self.fit.method.served == "peft":
                 raise ValueError(f"`score.weight` is not built for kind {self.fit.kind!r}: leave it out")
+        if self.fit.name_weight != 1:
+            if self.output != "tool_calls" or self.decisive is not None:
+                raise ValueError("`fit.name_weight` is for `output: tool_calls`, and instead of `score.weight`")
+            if self.learning.method not in ("sft", "distill") or self.fit.method.served == "peft":
+                raise ValueError("`fit.name_weight` is for supervised fits of a LoRA or an aLoRA")
         if self.learning.by_trl and given:
             raise ValueError(
                 f"`{given[0]}` is for supervised fits; `{self.learning.method}` runs through TRL's trainer"

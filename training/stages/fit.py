@@ -15,7 +15,7 @@ from lora_agent.types import compact_json
 from .. import plot
 from ..compose import stage
 from ..data.rows import read_rows
-from ..encode import emphasise, read_encoded
+from ..encode import emphasise, emphasise_names, read_encoded
 from ..evaluate.candidate import scorer
 from ..fit import checkpoint
 from ..fit.loop import epochs, plan, train
@@ -86,6 +86,8 @@ def fit_weights(run: Run, team: Team) -> dict[str, Any]:
     if (score := run.recipe.decisive) is not None:
         key = score.pointer.rsplit("/", 1)[-1]
         rows = [emphasise(row, key, score.weight, base.vocabulary) for row in rows]
+    if fit.name_weight != 1:
+        rows = [emphasise_names(row, fit.name_weight, base.vocabulary) for row in rows]
     invocation = base.renderer.tokens(run.prompt_spec(base.renderer).invocation)
     steps = len(plan(rows, fit))
     model = add_adapter(base, run.fitted, run.start, steps=steps)
