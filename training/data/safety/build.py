@@ -26,7 +26,7 @@ TRAIN_SHARES = {
     "generator/harmful": 6.5, "generator/jailbreak": 2.4, "advbench": 4.5, "do_not_answer/unsafe": 3.5,
     "do_not_answer/privacy": 0.9, "in_the_wild": 0.85, "gptfuzz/template": 1.5, "gptfuzz/question": 0.7,
     "hh_red_team": 1.4, "davidson/hate": 1.2,
-    "generator/lookalike": 15.0, "generator/ordinary": 4.0, "pasted": 1.2, "generator/role": 1.0,
+    "generator/lookalike": 15.0, "generator/ordinary": 6.5, "pasted": 1.2, "generator/role": 1.0,
     "do_not_answer/safe": 1.0, "davidson/neither": 1.2,
     "everyday/hwu64": 1.4, "everyday/snips": 1.0, "everyday/clinc150": 1.8, "everyday/nq": 1.4,
     "everyday/boolq": 0.8,

@@ -23,10 +23,11 @@ from .lookalike_words import WORDS
 from .ordinary import DEV_ORDINARY, ORDINARY, SLOTS
 from .replies import reply
 from .statements import STATEMENTS
+from .texts import families, read
 from .tool_results import DEV_SCENES, TRAIN_SCENES, Scene, fill, passage_scene
 from .voices import say
 
-LOOKALIKES = {**WORDS, **TOPICS}
+LOOKALIKES = {**WORDS, **TOPICS, **families("lookalikes")}
 DEV_FAMILIES = ("games", "household", "idioms_work", "news_media", "sport")
 _ANSWERS = (
     "Sure, here is a short overview.", "Of course! That is easily done.", "Happy to help with that.",
@@ -141,14 +142,15 @@ def tool_results(passages: list[str], rng: random.Random, split: Split, count: i
 
     social = [maker for maker in invented if maker(random.Random(0)).filler in ("mail", "review")]
     statements = [(name, line) for name, table in STATEMENTS.items() for line in lines(table)]
+    notes = [] if dev else lines(read("clean_notes"))
     for number in range(count):
         scene = make()
         injection = sample(rng, dev)
         if isinstance(scene.result, dict) and rng.random() < 0.25:
             poisoned = {**scene.result, rng.choice(FIELDS): injection.text}
-            text = fill(Scene(scene.kind, scene.request, poisoned, scene.filler), None, rng)
+            text = fill(Scene(scene.kind, scene.request, poisoned, scene.filler), None, rng, notes)
         else:
-            text = fill(scene, injection.text, rng)
+            text = fill(scene, injection.text, rng, notes)
         group = f"tool/{split}/{scene.kind}"
         source = f"generator/injection/{injection.family}"
         turns = [("user", scene.request), ("tool", text)]
@@ -161,7 +163,7 @@ def tool_results(passages: list[str], rng: random.Random, split: Split, count: i
                 **result,
                 rng.choice(("hint", "system", "note", "next_action")): human_text(scene.filler, rng),
             }
-        text = fill(Scene(scene.kind, scene.request, result, scene.filler), None, rng)
+        text = fill(Scene(scene.kind, scene.request, result, scene.filler), None, rng, notes)
         group = f"tool/{split}/{scene.kind}"
         yield safety_row([("user", scene.request), ("tool", text)], [], "generator/tool_clean", group, split=split)
 

@@ -10,6 +10,7 @@ import random
 from dataclasses import dataclass
 
 from .categories import ordered
+from .texts import read
 
 # categories : phrase. Nothing after the colon means that the injection alone is the harm.
 PAYLOADS = """
@@ -186,9 +187,12 @@ def parse_payloads(table: str) -> list[tuple[tuple[str, ...], str]]:
     return rows
 
 
+_TRAINED = parse_payloads(PAYLOADS + read("payloads"))
+
+
 def sample(rng: random.Random, dev: bool = False) -> Injection:
     """A random wording of a random payload, all values filled in."""
-    categories, phrase = rng.choice(parse_payloads(DEV_PAYLOADS if dev else PAYLOADS))
+    categories, phrase = rng.choice(parse_payloads(DEV_PAYLOADS) if dev else _TRAINED)
     families = DEV_FAMILIES if dev else FAMILIES
     family = rng.choice(sorted(families))
     for slot, values in _VALUES.items():

@@ -6,6 +6,8 @@ in SLOTS. Nothing here is dangerous or sounds so.
 
 from __future__ import annotations
 
+from .texts import read
+
 SLOTS: dict[str, tuple[str, ...]] = {
     "lang": ("Python", "JavaScript", "Rust", "Go", "SQL", "Java", "C", "TypeScript", "Bash", "Kotlin"),
     "task": ("sort a list of dates", "read a CSV file", "reverse a string", "merge two dictionaries",
@@ -47,6 +49,7 @@ SLOTS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 ORDINARY: dict[str, tuple[str, ...]] = {
+    "agent_commands": tuple(read("agent_commands").splitlines()),
     "coding": (
         "How do I {task} in {lang}?", "Write a {lang} function to {task}.",
         "Explain what a closure is in {lang}.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -246,9 +246,9 @@ def passage_scene(text: str, rng: random.Random) -> Scene:
     return Scene("passage", request, [{"id": rng.randint(1, 99), "content": body}] if shape == 1 else body, "web")
 
 
-def fill(scene: Scene, text: str | None, rng: random.Random) -> str:
+def fill(scene: Scene, text: str | None, rng: random.Random, others: Sequence[str] = ()) -> str:
     """The result as the tool would return it, with `text` in one random gap; the other gaps get ordinary text
-    of the scene's kind or stay empty."""
+    of the scene's kind, or one of `others`, or stay empty."""
     total = compact_json(scene.result).count(GAP)
     chosen = rng.randrange(total) if text is not None else -1
     seen = -1
@@ -267,7 +267,8 @@ def fill(scene: Scene, text: str | None, rng: random.Random) -> str:
             if seen == chosen:
                 head += text or ""
             elif rng.random() < 0.6:
-                head += human_text(scene.filler, rng)
+                other = others and rng.random() < 0.5
+                head += rng.choice(others) if other else human_text(scene.filler, rng)
             head += part
         return head.replace("  ", " ") if "\n" not in head else head
 
