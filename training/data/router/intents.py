@@ -57,11 +57,12 @@ def intents(data: Path, split: Split, seed: int = 0) -> list[Intent]:
 
 
 def skills(_: Path, split: Split, __: Random) -> Iterator[Intent]:
-    """Our own: what people train adapters for."""
-    for block in (SKILLS / f"{split}.txt").read_text("utf-8").split("\n== "):
-        head, *lines = block.removeprefix("== ").strip().splitlines()
-        name, description = (part.strip() for part in head.split("|"))
-        yield Intent("skills", name, description, tuple(lines))
+    """Our own: what people train adapters for, and what users want of services (train_services, train_devices)."""
+    for path in sorted(SKILLS.glob(f"{split}*.txt")):
+        for block in f"\n{path.read_text('utf-8')}".split("\n== ")[1:]:
+            head, *lines = block.strip().splitlines()
+            name, description = (part.strip() for part in head.split("|"))
+            yield Intent("skills", name, description, tuple(lines))
 
 
 def functions(_: Path, split: Split, rng: Random) -> Iterator[Intent]:
