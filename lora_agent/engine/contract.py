@@ -1,8 +1,10 @@
 """An adapter's contract at call time: the checked input, the grammar of this very call, the checked output.
 
 A package's output schema may take values from the input: `"x-enum-from": "/documents/*/id"` becomes an `enum` of
-the ids that were given (an array whose items have no value left becomes empty). For `tool_calls` the grammar is
-built from the offered tools. Knows packages and schemas, no models.
+the ids that were given (an array whose items have no value left becomes empty). `"x-evidence": {"least", "otherwise"}`
+beside it leaves only the documents that hold enough of the last user turn's words, and the value `otherwise` where none
+holds `least` of them. For `tool_calls` the grammar is built from the offered tools. Knows packages and schemas, no
+models.
 """
 
 from __future__ import annotations
@@ -22,13 +24,16 @@ from lora_agent.structured import (
     compile_choice,
     compile_regex,
     compile_schema,
+    grounded,
     validate,
     without_quotes,
 )
 from lora_agent.structured.calls import MAX_CALLS
+from lora_agent.structured.candidates import NO_CALL, common
+from lora_agent.structured.evidence import NEAR, coverage
 from lora_agent.types import Completion, JsonSchema, Result, TokenLogprob, Tool, compact_json
 
-ENUM_FROM = "x-enum-from"
+ENUM_FROM, EVIDENCE = "x-enum-from", "x-evidence"
 BASE_MAX_TOKENS = 256
 """Of a free answer by the base, when the caller gives no budget."""
 
@@ -104,12 +109,24 @@ def output_grammar(
 ) -> Grammar:
     """The grammar of one call: for `output` "tool_calls" from the tools, otherwise from the adapter's output schema.
     Training spells its targets with it, not `narrow`: a decode's first call names a tool that shares a word with the
-    request, if there is one. `quotes`: a call may begin with the words that it serves (PromptSpec). `calls`: the least
+    request, if there is one, its arguments are what was said, and an answer cites passages that share the question's
+    words. `quotes`: a call may begin with the words that it serves (PromptSpec). `calls`: the least
     and the most calls. Raises SchemaError for a tool whose parameters cannot be honoured."""
     if output != "tool_calls":
+        if EVIDENCE in schema:
+            rule, schema = schema[EVIDENCE], {k: v for k, v in schema.items() if k != EVIDENCE}
+            if narrow and inputs.get("documents"):
+                documents = _answering(inputs, rule["least"])
+                if not documents:
+                    return compile_schema({"const": rule["otherwise"]}, vocabulary, budget_tokens=max_tokens)
+                inputs = {**inputs, "documents": documents}
         return compile_schema(resolve_output(schema, inputs), vocabulary, budget_tokens=max_tokens)
-    first = candidates(_asked(inputs), tools) if narrow else None
     least, most = calls
+    first = None
+    if narrow:
+        first = candidates(_asked(inputs), tools)
+        tools, names = grounded(tools, _said(inputs)), {tool.name for tool in first}
+        first = [tool for tool in tools if tool.name in names]
     schema = calls_schema(tools, most, first=first, min_calls=least, quotes=quotes)
     return compile_schema(schema, vocabulary, budget_tokens=max_tokens)
 
@@ -131,10 +148,32 @@ def call_grammar(
     )
 
 
+def first_lean(package: AdapterPackage, inputs: Mapping[str, Any], tools: Sequence[Tool]) -> tuple[str, float] | None:
+    """How a call's first choice starts and the nats to add to it (`DecodeOptions.lean`): that no tool is called is
+    likelier where none shares a word with the request, and less likely where one does."""
+    if package.spec.output != "tool_calls" or not tools:
+        return None
+    return "]", NO_CALL[common(_asked(inputs), tools)]
+
+
 def _asked(inputs: Mapping[str, Any]) -> list[str]:
     """What the user has said so far."""
     messages = input_messages(inputs) if inputs.get("messages") else ()
     return [message.content for message in messages if message.role == "user"]
+
+
+def _answering(inputs: Mapping[str, Any], least: float) -> list[Any]:
+    """The documents that may answer the last user turn; [] if none does. A turn that follows others often leaves its
+    words to them: then all user turns are the question, and the nearest documents stay, however far."""
+    turns, documents = _asked(inputs), list(inputs["documents"])
+    covered = coverage(" ".join(turns), [f"{d.get('title') or ''} {d['text']}" for d in documents])
+    if len(turns) == 1 and max(covered) < least:
+        return []
+    return [d for d, share in zip(documents, covered, strict=True) if share >= NEAR * max(covered)]
+
+
+def _said(inputs: Mapping[str, Any]) -> list[str]:
+    return [message.content for message in input_messages(inputs)] if inputs.get("messages") else []
 
 
 def resolve_output(schema: JsonSchema, inputs: Mapping[str, Any]) -> JsonSchema:

@@ -14,6 +14,7 @@ from lora_agent.structured.constraint import Constraint
 from lora_agent.structured.explain import Explanation, explain
 from lora_agent.structured.faults import Note
 from lora_agent.structured.grammar import MARKER, Grammar
+from lora_agent.structured.grounding import grounded
 from lora_agent.structured.output_type import schema_of
 from lora_agent.structured.partial import parse_partial
 from lora_agent.structured.validate import Validation, validate
@@ -36,6 +37,7 @@ __all__ = [
     "compile_regex",
     "compile_schema",
     "explain",
+    "grounded",
     "normalise_parameters",
     "parse_partial",
     "schema_of",

@@ -39,30 +39,25 @@ def calls_schema(
 ) -> JsonSchema:
     """No call is allowed unless `min_calls` says otherwise. Without tools it is the only answer: `{"calls":[]}`.
     `first`: the tools that the first call may name (see `candidates`); later ones may name any. With `quotes` a call
-    may begin with the words that it serves."""
+    may begin with the words that it serves; then it is one of several, and the first may name any as well: what all of
+    the request is near to says little of its first part."""
     names = [tool.name for tool in tools]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ToolNameClashError(f"tools share the name {twice[0]!r}", hint="Give every tool its own name.")
     defs: dict[str, Any] = {}
-    branches = []
-    quote = {QUOTE: _QUOTE_SCHEMA} if quotes and max_calls > 1 else {}
-    for number, tool in enumerate(tools):
-        arguments = _arguments(tool, f"tool{number}.", defs)
-        branches.append(
-            {
-                "type": "object",
-                "properties": {**quote, "name": {"const": tool.name}, "arguments": arguments},
-                "required": ["name", "arguments"],
-                "additionalProperties": False,
-            }
-        )
+    quotes = quotes and max_calls > 1
+    arguments = [_arguments(tool, f"tool{number}.", defs) for number, tool in enumerate(tools)]
+    branches = [_call(*pair, quotes=False) for pair in zip(tools, arguments, strict=True)]
+    leading = [branch for tool, branch in zip(tools, branches, strict=True) if first is None or tool in first]
+    if quotes:
+        quoting = [_call(*pair, quotes=True) for pair in zip(tools, arguments, strict=True)]
+        branches, leading = [*branches, *quoting], [*leading, *quoting]
     items = branches[0] if len(branches) == 1 else {"anyOf": branches}
     calls: dict[str, Any] = (
         {"type": "array", "items": items, "maxItems": max_calls} if branches else {"type": "array", "maxItems": 0}
     )
     if branches and min_calls:
         calls["minItems"] = min_calls
-    leading = [branch for tool, branch in zip(tools, branches, strict=True) if first is None or tool in first]
     if 0 < len(leading) < len(branches):
         calls["prefixItems"] = [leading[0] if len(leading) == 1 else {"anyOf": leading}]
     schema: JsonSchema = {
@@ -72,6 +67,13 @@ def calls_schema(
         "additionalProperties": False,
     }
     return {**schema, "$defs": defs} if defs else schema
+
+
+def _call(tool: Tool, arguments: Any, *, quotes: bool) -> dict[str, Any]:
+    properties = {"name": {"const": tool.name}, "arguments": arguments}
+    if quotes:
+        properties = {QUOTE: _QUOTE_SCHEMA, **properties}
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
 def without_quotes(output: Any) -> Any:

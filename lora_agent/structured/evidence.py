@@ -1,0 +1,49 @@
+"""Which passages may answer a question: those that hold its words, the rare ones counting most.
+
+A small model that reads passages through a bare base answers whatever it is asked and cites whatever it likes; the
+words that question and passage share are better evidence (decision 056). Knows texts, no models.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+FEW = 20
+"""Rarity is judged as among so many passages at least: counted among three, every word that two lack would be rare."""
+NEAR = 0.6
+"""Share of the best passage's coverage that another one needs to be cited beside it."""
+_STEM = 5
+_COMMON = frozenset(
+    "a about all also am an and any are as at be been being but by can could did do does doing far for from give go "
+    "got had has have he her here hers him his how i if in into is it its just know like long many may me might "
+    "more most much must my no not now of off often old on one only or our out over please quick re really s say "
+    "see she should so some t tell than that the their them then there these they this those to too up us very want "
+    "was we were what when where which while who whom whose why will with would you your".split()
+)
+_WORD = re.compile(r"[^\W_]+")
+
+
+def coverage(question: str, passages: Sequence[str], empty: float = 1.0) -> list[float]:
+    """Of each passage, 0 to 1: the share of the question's words that it holds, weighted by their rarity (the inverse
+    document frequency of BM25). All `empty` where the question has no words of its own."""
+    asked = words(question)
+    held = [words(passage) for passage in passages]
+    frequency = Counter(word for words_of in held for word in words_of)
+    count = max(FEW, len(passages))
+    weight = {w: math.log(1 + (count - frequency[w] + 0.5) / (frequency[w] + 0.5)) for w in asked}
+    total = sum(weight.values())
+    return [sum(weight[w] for w in asked & words_of) / total if total else empty for words_of in held]
+
+
+def words(text: str) -> set[str]:
+    """Beginnings of its words, the commonest words left out: "corrected" meets "correction"."""
+    return {_stem(word) for word in _WORD.findall(text.lower()) if word not in _COMMON}
+
+
+def _stem(word: str) -> str:
+    if len(word) > _STEM:
+        return word[:_STEM]
+    return word[:-1] if len(word) > 3 and word.endswith("s") else word

@@ -1,0 +1,98 @@
+"""Numbers that a text says: digits, words, percentages, multiples ("2.5 million", "a dozen"), and the same times in
+other units ("2 hours" is also 120). Too many rather than too few: what is missing here can't be written as an argument.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import zip_longest
+
+_UNITS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_SMALL = {**{w: n for n, w in enumerate(_UNITS)}, **{w: 10 * n for n, w in enumerate(_TENS, 2)}}
+_ORDINALS = {
+    word: number
+    for number, word in enumerate(
+        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), 1
+    )
+}
+_OTHER = {
+    "a": 1, "an": 1, "single": 1, "once": 1, "alone": 1, "me": 1, "myself": 1, "couple": 2, "pair": 2, "twice": 2,
+    "both": 2, "double": 2, "triple": 3, "dozen": 12, "half": 0.5, "quarter": 0.25, "no": 0, "none": 0, "today": 0,
+}  # fmt: skip
+_POWERS = {
+    "hundred": 1e2, "k": 1e3, "thousand": 1e3, "lakh": 1e5, "m": 1e6, "mn": 1e6, "million": 1e6, "b": 1e9, "bn": 1e9,
+    "billion": 1e9, "trillion": 1e12,
+}  # fmt: skip
+_CONVERTED = {
+    "hour": (60, 3600), "hr": (60, 3600), "h": (60, 3600), "minute": (60, 1 / 60), "min": (60, 1 / 60), "day": (24,),
+    "week": (7,), "fortnight": (14,), "month": (30, 1 / 12), "year": (12, 365), "decade": (10,), "km": (1000,),
+    "kilometer": (1000,), "kilometre": (1000,), "kg": (1000,), "cm": (0.01,), "mm": (0.001,), "percent": (0.01,),
+    "dozen": (12,), "meter": (100,), "metre": (100,), "gram": (0.001,), "g": (0.001,), "ml": (0.001,),
+}  # fmt: skip
+_FIGURE = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?|\.\d+", re.IGNORECASE)
+_FRACTION = re.compile(r"(\d+)\s*/\s*(\d+)")
+_AFTER = re.compile(r"[\s-]*(%|[a-z]+)")
+
+
+def numbers_in(text: str) -> set[float]:
+    """All of them; a figure behind a minus sign with and without it."""
+    low = text.lower()
+    found: set[float] = set()
+    for match in _FIGURE.finditer(low):
+        for value in _readings(match.group()):
+            found |= _with_unit(value, _AFTER.match(low, match.end()))
+            if low[: match.start()].endswith(("-", "−", "minus ", "negative ")):
+                found.add(-value)
+    for above, below in _FRACTION.findall(low):
+        if int(below):
+            found.add(int(above) / int(below))
+    found.update(_in_words(re.findall(r"[a-z]+", low)))
+    return found
+
+
+def _readings(figure: str) -> Iterator[float]:
+    """ "1,200" is 1200, and 1 and 200 where the comma parts two numbers."""
+    yield float(figure.replace(",", ""))
+    parts = [part for part in figure.split(",") if part]
+    if len(parts) > 1:
+        yield from map(float, parts)
+
+
+def _with_unit(value: float, after: re.Match[str] | None) -> set[float]:
+    found = {value}
+    word = after.group(1) if after is not None else ""
+    if word == "%":
+        word = "percent"
+    if word in _POWERS:
+        found.add(value * _POWERS[word])
+    for factor in _CONVERTED.get(word, ()) or _CONVERTED.get(word.removesuffix("s"), ()):
+        found.add(round(value * factor, 10))
+    return found
+
+
+def _in_words(words: list[str]) -> Iterator[float]:
+    """Single number words, and compound ones ("two hundred and fifty three", "one point five" without its point)."""
+    whole, part, began = 0.0, 0.0, False
+    for word, after in zip_longest(words, words[1:], fillvalue=""):
+        if word in _SMALL:
+            yield from _with_unit(float(_SMALL[word]), re.match(r"(.*)", after))
+            part, began = part + _SMALL[word], True
+        elif word in _POWERS and len(word) > 2:
+            part = (part or 1) * _POWERS[word]
+            if _POWERS[word] > 100:
+                whole, part = whole + part, 0.0
+            began = True
+        elif word == "and" and began:
+            continue
+        else:
+            whole, part, began = 0.0, 0.0, False
+            for table in (_ORDINALS, _OTHER):
+                if word in table:
+                    yield from _with_unit(float(table[word]), re.match(r"(.*)", after))
+            continue
+        yield from _with_unit(whole + part, re.match(r"(.*)", after))

@@ -1,0 +1,85 @@
+"""Which passages may answer a question, and what the grammar of a call makes of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lora_agent.engine.contract import output_grammar
+from lora_agent.structured import Vocabulary
+from lora_agent.structured.evidence import coverage
+from lora_agent.types import compact_json
+
+CONTRACTS = Path(__file__).parents[2] / "training/recipes/contracts"
+SCHEMA = json.loads((CONTRACTS / "retrieval.output.schema.json").read_text())
+PASSAGES = [
+    {"id": "shop", "text": "The shop opens at nine. Grinders can be returned within 30 days."},
+    {"id": "bees", "title": "Bees", "text": "A hive holds up to fifty thousand bees."},
+]
+
+
+def test_the_passage_with_the_questions_words_covers_it() -> None:
+    texts = [f"{p.get('title', '')} {p['text']}" for p in PASSAGES]
+    assert coverage("How long can I return a grinder?", texts) == [1.0, 0.0]
+    assert coverage("How many bees are in a hive?", texts) == [0.0, 1.0]
+    assert coverage("What is it?", texts) == [1.0, 1.0]  # no words of its own: nothing speaks against any
+
+
+def test_rare_words_count_more() -> None:
+    passages = ["red apples", "red cherries", "red beets from Norway"]
+    first, _, last = coverage("red beets", passages)
+    assert 0 < first < 0.5
+    assert last == 1.0
+
+
+@given(st.text(), st.lists(st.text(), max_size=4))
+def test_a_coverage_is_a_share(question: str, passages: list[str]) -> None:
+    assert all(0 <= share <= 1.000001 for share in coverage(question, passages))
+
+
+def takes(vocabulary: Vocabulary, messages: list[dict[str, str]], value: dict[str, Any], **options: Any) -> bool:
+    inputs = {"messages": messages, "documents": PASSAGES}
+    grammar = output_grammar("json", SCHEMA, inputs, [], vocabulary, 256, **options)
+    constraint = grammar.start()
+    tokens = vocabulary.encode(compact_json(value))
+    return constraint.takes_of(tokens) == len(tokens)
+
+
+def user(*texts: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text} for text in texts]
+
+
+def answer(text: str, *ids: str) -> dict[str, Any]:
+    return {"answerable": bool(ids), "answer": text, "citations": list(ids)}
+
+
+def test_only_passages_that_share_words_are_cited(vocabulary: Vocabulary) -> None:
+    asked = user("How many bees are in a hive?")
+    assert takes(vocabulary, asked, answer("fifty thousand", "bees"))
+    assert not takes(vocabulary, asked, answer("fifty thousand", "shop"))
+    assert takes(vocabulary, asked, answer("", *()))  # the adapter may still find that it is not in there
+
+
+def test_without_such_a_passage_there_is_no_answer(vocabulary: Vocabulary) -> None:
+    asked = user("Who painted the Mona Lisa?")
+    assert takes(vocabulary, asked, answer("", *()))
+    assert not takes(vocabulary, asked, answer("fifty thousand", "bees"))
+    assert takes(vocabulary, asked, answer("fifty thousand", "bees"), narrow=False)  # training targets are not bound
+
+
+def test_a_follow_up_is_not_turned_away(vocabulary: Vocabulary) -> None:
+    asked = user("Tell me of bees in a hive.", "And who painted them?")
+    assert takes(vocabulary, asked, answer("nobody", "bees"))
+
+
+@pytest.mark.parametrize("documents", [None, []])
+def test_without_documents_nothing_is_narrowed(vocabulary: Vocabulary, documents: list[Any] | None) -> None:
+    inputs = {"messages": user("Who?"), **({} if documents is None else {"documents": documents})}
+    constraint = output_grammar("json", SCHEMA, inputs, [], vocabulary, 256).start()
+    tokens = vocabulary.encode(compact_json(answer("", *())))
+    assert constraint.takes_of(tokens) == len(tokens)

@@ -1,0 +1,129 @@
+"""What may be written as an argument: numbers and phrases of the conversation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lora_agent.structured import Vocabulary, calls_schema, compile_schema, grounded, validate
+from lora_agent.structured.numerals import numbers_in
+from lora_agent.structured.phrases import MOST, phrases_in
+from lora_agent.types import Tool, compact_json
+
+
+def parameters(text: str, required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
+    """The properties that a tool with these is left with after a request."""
+    schema = {"type": "object", "properties": properties, "required": list(required)}
+    (tool,) = grounded([Tool(name="t", description="", parameters=schema)], [text])
+    return tool.parameters["properties"]
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("12 and 3.5", {12, 3.5}),
+        ("$1,200 for 2 people", {1200, 2}),
+        ("1,39,8", {1, 39, 8}),
+        ("a loss of -4.5 degrees", {-4.5, 4.5, 1}),
+        ("two hundred and fifty three", {253}),
+        ("twenty-five or forty", {25, 40}),
+        ("2.5 million, 3k, a dozen", {2_500_000, 3_000, 12}),
+        ("5 % and 7.25 percent", {5, 0.05, 7.25, 0.0725}),
+        ("3/4 of it", {0.75, 3, 4}),
+        ("2 hours", {2, 120}),
+        ("the third of May", {3}),
+        ("twice", {2}),
+        ("from e2 to c5", {2, 5}),
+        ("1e-3", {0.001}),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(text: str, numbers: set[float]) -> None:
+    assert numbers <= numbers_in(text)
+
+
+@given(st.lists(st.one_of(st.integers(0, 10**9), st.floats(0, 10**6).map(lambda v: round(v, 3))), max_size=5))
+def test_every_written_number_is_found(values: list[float]) -> None:
+    assert set(map(float, values)) <= numbers_in(" and then ".join(f"{value:.10g}" for value in values))
+
+
+@given(st.text())
+def test_any_text_can_be_read(text: str) -> None:
+    assert all(value == value for value in numbers_in(text))
+    assert all(phrases_in([text]))
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase"),
+    [
+        ("Fly me to New York, please.", "New York"),
+        ('Play "Let it be" by the Beatles!', "Let it be"),
+        ("What is (9 + 6) * (8 - 3)?", "(9 + 6) * (8 - 3)"),
+        ("the derivative of ln(x)?", "ln(x)"),
+        ("Maria's birthday", "Maria"),
+        ("acupuncture for horses", "horse"),
+        ("events in Washington D.C.?", "Washington D.C."),
+        ("Say 'How are you?' in French.", "How are you?"),
+        ("rock/pop", "pop"),
+        ("Write to Ana: " + "word " * 30 + "end.", "word " * 30 + "end"),
+    ],
+)
+def test_phrases_are_quoted_as_people_would(text: str, phrase: str) -> None:
+    assert phrase in phrases_in([text])
+
+
+def test_a_long_conversation_gives_its_last_turns() -> None:
+    texts = [" ".join(f"old{i}" for i in range(2000)), "the last turn"]
+    found = phrases_in(texts)
+    assert len(found) == MOST
+    assert "the last turn" in found
+
+
+def test_a_number_is_one_of_those_said_or_named_by_the_schema() -> None:
+    number, age = {"type": "number"}, {"type": "integer", "minimum": 18}
+    size = {"type": "integer", "description": "Pages, 10 unless said", "default": 20}
+    found = parameters("2.5 kg for Tom, who is 30", ("w", "age"), w=number, age=age, size=size)
+    assert 2.5 in found["w"]["enum"]
+    assert found["age"] == {"enum": [30, 2500]}  # 2.5 kg are 2500 g; 2.5 itself is no integer
+    assert {10, 20, 30} <= set(found["size"]["enum"])
+
+
+def test_what_nobody_said_is_left_out_or_free() -> None:
+    number = {"type": "integer"}
+    many = {"type": "array", "items": number}
+    found = parameters("Show the specs of it", ("doors",), year=number, doors=number, list=many)
+    assert found == {"doors": number}
+
+
+def test_texts_with_a_spelling_of_their_own_are_free() -> None:
+    day = {"type": "string", "description": "Day (YYYY-MM-DD)"}
+    mail, unit = {"type": "string", "format": "email"}, {"type": "string", "enum": ["c", "f"]}
+    found = parameters("tomorrow", day=day, mail=mail, unit=unit)
+    assert found == {"day": day, "mail": mail, "unit": unit}
+
+
+def test_nested_values_are_reached() -> None:
+    place = {"type": "object", "properties": {"city": {"type": "string"}, "floor": {"type": "integer"}}}
+    found = parameters("in Oslo", place=place, tags={"type": "array", "items": {"type": "string"}})
+    assert "Oslo" in found["place"]["properties"]["city"]["enum"]
+    assert "floor" not in found["place"]["properties"]
+    assert "in Oslo" in found["tags"]["items"]["enum"]
+
+
+def test_what_the_grammar_lets_through_fits_the_tool(vocabulary: Vocabulary) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+        "required": ["city"],
+    }
+    tool = Tool(name="forecast", description="", parameters=schema)
+    (narrow,) = grounded([tool], ["Five days in New York"])
+    grammar = compile_schema(calls_schema([narrow]), vocabulary)
+    right = {"calls": [{"name": "forecast", "arguments": {"city": "New York", "days": 5}}]}
+    assert grammar.tokens_of(compact_json(right))
+    assert not validate(right, calls_schema([tool])).errors
+    for wrong in ({"city": "New Yorker"}, {"city": "New York", "days": 7}):
+        value = {"calls": [{"name": "forecast", "arguments": wrong}]}
+        assert validate(value, grammar.schema).errors
