@@ -148,12 +148,12 @@ def call_grammar(
     )
 
 
-def first_lean(package: AdapterPackage, inputs: Mapping[str, Any], tools: Sequence[Tool]) -> tuple[str, float] | None:
-    """How a call's first choice starts and the nats to add to it (`DecodeOptions.lean`): that no tool is called is
+def lean(package: AdapterPackage, inputs: Mapping[str, Any], tools: Sequence[Tool]) -> tuple[str, float] | None:
+    """A beginning of a call's value and the nats to add to it (`DecodeOptions.lean`): that no tool is called is
     likelier where none shares a word with the request, and less likely where one does."""
     if package.spec.output != "tool_calls" or not tools:
         return None
-    return "]", NO_CALL[common(_asked(inputs), tools)]
+    return '{"calls":[]', NO_CALL[common(_asked(inputs), tools)]
 
 
 def _asked(inputs: Mapping[str, Any]) -> list[str]:

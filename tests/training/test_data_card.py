@@ -21,13 +21,15 @@ def test_the_card_counts_origins_and_finds_what_the_builder_missed(tmp_path: Pat
     hashes = tmp_path / "ngrams.txt.gz"
     hashes.write_bytes(gzip.compress(blake2b(LEAKED.encode(), digest_size=8).hexdigest().encode()))
     train = [row(f"turn on lamp {i}", "hwu64/single", f"a{i}", "train") for i in range(3)]
+    train.append(row("is it raining", "boolq/answer", "d", "train"))
     train += [row("what is two and two", "generator/none", "b", "train"), row(LEAKED, "generator/none", "c", "train")]
     write_rows(tmp_path / "train.jsonl.gz", train)
     write_rows(tmp_path / "dev.jsonl.gz", [row("hello", "generator/none", "b", "dev")])
     report = {"seed": 3, "dropped": {"sgd: in a public test set": 2, "sgd: too long": 5}}
     text = card("tool_call", tmp_path, Decontaminator(hashes), report)
-    assert "`python -m training.data tool_call --seed 3`: 5 train, 1 dev rows." in text
+    assert "`python -m training.data tool_call --seed 3`: 6 train, 1 dev rows." in text
     assert "| CC-BY-4.0 | `f6071b49` | 3 | 0 |" in text
+    assert "| boolq | CC-BY-SA-3.0 |  | 1 | 0 |" in text  # a set without a repository
     assert "| our generators | Apache-2.0 |  | 2 | 1 |" in text
     assert "public test set: 1 in train, 0 in dev; dropped before: 2." in text
     assert "in both splits: 1." in text

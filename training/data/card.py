@@ -44,7 +44,9 @@ def _origins(splits: dict[str, list[Row]]) -> list[str]:
     lines = []
     for name in sorted({*found["train"], *found["dev"]}, key=lambda n: (n == OWN, n)):
         entry = known.get(name, {})
-        where = f"[{name}]({entry['repository']})" if "repository" in entry else "our generators"
+        where = name if entry else "our generators"
+        if "repository" in entry:
+            where = f"[{name}]({entry['repository']})"
         commit = f"`{entry['commit'][:8]}`" if "commit" in entry else ""
         counts = f"{found['train'][name]:,} | {found['dev'][name]:,}"
         lines.append(f"| {where} | {entry.get('licence', 'Apache-2.0')} | {commit} | {counts} |")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from lora_agent.engine.contract import call_grammar, check_input, finish, first_lean
+from lora_agent.engine.contract import call_grammar, check_input, finish, lean
 from lora_agent.engine.local.bank import BASE_SLOT
 from lora_agent.engine.local.decode import DecodeOptions, RowDecode
 from lora_agent.errors import ContextTooLongError
@@ -123,7 +123,7 @@ def _prepare(
                 f"a call of {package.name!r} needs {length} tokens, {engine.base.id} reads {engine.base.context_limit}",
                 hint="Shorten its messages, tools or documents.",
             )
-        row = RowDecode(grammar.start(), renderer.stop_token_ids, replace(own, lean=first_lean(package, inputs, tools)))
+        row = RowDecode(grammar.start(), renderer.stop_token_ids, replace(own, lean=lean(package, inputs, tools)))
         items.append(_Item(package, grammar, context, tail, row))
     return items
 

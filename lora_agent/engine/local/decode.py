@@ -44,8 +44,8 @@ class DecodeOptions:
     top_logprobs: int | None = None
     """Keep the log-probabilities of this many likeliest tokens at each place; 0 keeps only the written token's."""
     lean: tuple[str, float] | None = None
-    """A beginning of the value's first choice under a grammar, and the nats by which it is likelier than the model says
-    (`contract.first_lean`)."""
+    """A beginning of a value under a grammar, and the nats by which it is likelier than the model says
+    (`contract.lean`)."""
     watch: Callable[[str], None] | None = None
     """Told the text so far after each forward pass, from the thread that decodes. A repair (see `repair.Repair`) may
     make it shorter again."""
@@ -121,8 +121,8 @@ class RowDecode:
             allowed = Allowed.of(self.constraint.mask()) if allowed is None else allowed
             scores = _masked(scores, allowed.bias)
             self._exclude(scores)
-            if self.options.lean is not None and not self.chosen and allowed.total <= _FEW:
-                self._lean(scores, *self.options.lean)
+            if self.options.lean is not None and allowed.total <= _FEW:
+                self._lean(scores, self.constraint.vocabulary.tokens, *self.options.lean)
         logprobs = _log_softmax(scores)
         if allowed is not None and allowed.total <= _FEW:  # looking for them costs as much as all of the rest
             self._note_alternatives(logprobs)
@@ -179,11 +179,13 @@ class RowDecode:
                 if beginning[:-1] == written:
                     scores[beginning[-1]] = -math.inf
 
-    def _lean(self, scores: Scores, beginning: str, nats: float) -> None:
-        if self.constraint is not None:
-            pieces = self.constraint.vocabulary.tokens
+    def _lean(self, scores: Scores, pieces: Any, beginning: str, nats: float) -> None:
+        """Add `nats` to the tokens that keep the text on the way to this beginning, while others may be chosen."""
+        wanted, written = beginning.encode(), pieces.decode_bytes(self.tokens)
+        if len(written) < len(wanted) and wanted.startswith(written):
             for token in np.flatnonzero(scores > -math.inf).tolist():
-                if pieces.decode_bytes([token]).startswith(beginning.encode()):
+                text = written + pieces.decode_bytes([token])
+                if text.startswith(wanted) or wanted.startswith(text):
                     scores[token] += nats
 
     def _last_way_out(self, token: int) -> list[int] | None:

@@ -19,7 +19,7 @@ from lora_agent.engine.contract import (
     answer_grammar,
     call_grammar,
     finish,
-    first_lean,
+    lean,
     read_output,
     token_logprobs,
 )
@@ -177,7 +177,7 @@ class LocalSession:
         tools, inputs = self._inputs(package, inputs)
         vocabulary = self._engine.vocabulary
         grammar = call_grammar(package, inputs, tools, vocabulary, options.max_tokens, calls=calls)
-        row = self._row(grammar, replace(options, lean=first_lean(package, inputs, tools)))
+        row = self._row(grammar, replace(options, lean=lean(package, inputs, tools)))
         repair = Repair(grammar, self._engine.vocabulary)
         usage = self._decode(package, tools, inputs, row, repair)
         completion = row.completion(self._engine.base.tokenizer, usage.read, usage.reused)
