@@ -1,4 +1,7 @@
-"""`python -m training.router --data runs/data/router`: features → head, matcher → lora_agent/routing/heads."""
+"""`python -m training.router --data runs/data/router`: features → head, matcher → lora_agent/routing/heads.
+
+With --matcher-only the head that is there stays, and only the map in which cards are compared is learnt anew.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ import numpy as np
 import torch
 
 from lora_agent.routing import Card
-from lora_agent.routing.head import ABSTAIN, HEADS, Head, write_head
+from lora_agent.routing.head import ABSTAIN, HEADS, Head, find_head, write_head
 from lora_agent.routing.prototypes import Prototypes
 
 from ..data.router.intents import clinc, intents
@@ -32,8 +35,9 @@ TARGET_ACCURACY = 0.89
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m training.router", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = argparse.ArgumentParser(prog="python -m training.router", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, help="the router's rows; not needed with --matcher-only")
+    parser.add_argument("--matcher-only", action="store_true", help="keep the head that is there")
     parser.add_argument("--out", type=Path, default=Path("runs/build/router"), help="where features are kept")
     parser.add_argument(
         "--public", type=Path, default=os.environ.get("LORA_AGENT_DATA"), help="default: LORA_AGENT_DATA"
@@ -43,11 +47,25 @@ def main() -> int:
     options = parser.parse_args()
     if options.public is None:
         parser.error("no folder of public sets for the matcher's intents: pass --public FOLDER or set LORA_AGENT_DATA")
+    if options.data is None and not options.matcher_only:
+        parser.error("no rows for the head: pass --data FOLDER, or --matcher-only")
     options.out.mkdir(parents=True, exist_ok=True)
+    base = load_frozen(None)
+    head = find_head(base.source_sha256) if options.matcher_only else _head(base, options)
+    if head is None:
+        parser.error("there is no head for this base yet: leave out --matcher-only")
+    head = _with_matcher(head, base, options.public, options.out)
+    path = write_head(head, base.source_sha256)
+    (options.out / "report.json").write_text(json.dumps(head.report, indent=1))
+    print(json.dumps(head.report, indent=1))
+    print(f"wrote {path.relative_to(HEADS.parent.parent.parent)}", file=sys.stderr)
+    return 0
+
+
+def _head(base: Any, options: argparse.Namespace) -> Head:
     train = read_rows(options.data / "train.jsonl.gz")[: options.rows]
     dev = read_rows(options.data / "dev.jsonl.gz")[: options.dev_rows]
     unclear = read_rows(options.data / "abstain.jsonl.gz")[:160]  # even ones are trained on, odd ones test
-    base = load_frozen(None)
     names = ("train", "dev", "unclear")
     x = {
         n: _features(base, rows, options.out / f"{n}.pt") for n, rows in zip(names, (train, dev, unclear), strict=True)
@@ -55,13 +73,7 @@ def main() -> int:
     cards = [_card(p) for p in sorted((Path(__file__).parent.parent / "recipes").glob("*.yaml"))]
     card_rows = [Row({"messages": [{"role": "user", "content": t}]}, {}, "card", "") for c in cards for t in _texts(c)]
     card_x = dict(zip([r.input["messages"][0]["content"] for r in card_rows], extract(base, card_rows), strict=True))
-    head = fit_head(x, [r.output["adapter"] for r in train], [r.output["adapter"] for r in dev], cards, card_x)
-    head = _with_matcher(head, base, options.public, options.out)
-    path = write_head(head, base.source_sha256)
-    (options.out / "report.json").write_text(json.dumps(head.report, indent=1))
-    print(json.dumps(head.report, indent=1))
-    print(f"wrote {path.relative_to(HEADS.parent.parent.parent)}", file=sys.stderr)
-    return 0
+    return fit_head(x, [r.output["adapter"] for r in train], [r.output["adapter"] for r in dev], cards, card_x)
 
 
 def _with_matcher(head: Head, base: Any, public: Path, out: Path) -> Head:
