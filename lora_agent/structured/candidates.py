@@ -15,7 +15,7 @@ from lora_agent.types import Tool
 NEAR = 0.5
 """Share of the best tool's coverage that another one needs to be a candidate beside it: on development requests for
 one call the right tool has it in 98 to 100 of 100 (decision 055)."""
-NO_CALL = {True: 0.0, False: 0.0}
+NO_CALL = {True: 0.0, False: 1.5}
 """Nats for "no tool fits", by whether one shares a word with the request (decision 055)."""
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
