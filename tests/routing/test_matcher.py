@@ -171,4 +171,4 @@ def test_skills_of_training_and_development_are_apart() -> None:
     assert len(dev) == 30
     assert not {i.name for i in train} & {i.name for i in dev}
     assert not {t for i in train for t in i.utterances} & {t for i in dev for t in i.utterances}
-    assert all(len(i.utterances) == 5 and i.description for i in [*train, *dev])
+    assert all(len(i.utterances) >= 5 and i.description for i in [*train, *dev])
