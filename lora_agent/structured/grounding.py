@@ -14,6 +14,9 @@ from typing import Any
 
 import jsonschema
 
+from lora_agent.errors import SchemaError
+from lora_agent.structured.check import read_schema
+from lora_agent.structured.normalise import normalise
 from lora_agent.structured.numerals import numbers_in
 from lora_agent.structured.phrases import phrases_in
 from lora_agent.types import Tool, compact_json
@@ -35,9 +38,20 @@ class _Said:
 
 def grounded(tools: Sequence[Tool], texts: Sequence[str]) -> list[Tool]:
     """The tools, with each number an enum of the numbers said, and each text one of the phrases. A number that must be
-    given is left free if none would do; one that need not be is left out."""
+    given is left free if none would do; one that need not be is left out. Without texts the tools are as they were."""
+    if not texts:
+        return list(tools)
     said = _Said(numbers_in("\n".join(texts)), phrases_in(texts))
-    return [tool.model_copy(update={"parameters": _object(tool.parameters, said)}) for tool in tools]
+    return [_narrow(tool, said) for tool in tools]
+
+
+def _narrow(tool: Tool, said: _Said) -> Tool:
+    try:
+        parameters = normalise(tool.parameters).schema
+        read_schema(parameters)
+    except SchemaError:
+        return tool  # `calls_schema` says which tool it is and what is wrong with it
+    return tool.model_copy(update={"parameters": _object(parameters, said)})
 
 
 def _object(node: dict[str, Any], said: _Said) -> dict[str, Any]:

@@ -127,3 +127,22 @@ def test_what_the_grammar_lets_through_fits_the_tool(vocabulary: Vocabulary) -> 
     for wrong in ({"city": "New Yorker"}, {"city": "New York", "days": 7}):
         value = {"calls": [{"name": "forecast", "arguments": wrong}]}
         assert validate(value, grammar.schema).errors
+
+
+def test_schemas_as_people_write_them_are_narrowed_too() -> None:
+    schema = {"type": "dict", "properties": {"base": {"type": "float"}, "unit": {"type": "str"}}, "required": ["base"]}
+    (tool,) = grounded([Tool(name="area", description="", parameters=schema)], ["A base of 10.5 cm"])
+    assert 10.5 in tool.parameters["properties"]["base"]["enum"]
+    assert "cm" in tool.parameters["properties"]["unit"]["enum"]
+
+
+def test_a_faulty_schema_is_left_to_the_error_that_names_it() -> None:
+    tool = Tool(
+        name="t", description="", parameters={"type": "object", "properties": {"n": {"type": "number", "minimum": "0"}}}
+    )
+    assert grounded([tool], ["5"]) == [tool]
+
+
+def test_without_a_conversation_nothing_is_narrowed() -> None:
+    tool = Tool(name="t", description="", parameters={"type": "object", "properties": {"n": {"type": "number"}}})
+    assert grounded([tool], []) == [tool]
