@@ -128,7 +128,7 @@ def output_grammar(
         tools, names = grounded(tools, _said(inputs)), {tool.name for tool in first}
         first = [tool for tool in tools if tool.name in names]
     schema = calls_schema(tools, most, first=first, min_calls=least, quotes=quotes)
-    return compile_schema(schema, vocabulary, budget_tokens=max_tokens)
+    return compile_schema(schema, vocabulary, budget_tokens=max_tokens, stored=not narrow)
 
 
 def call_grammar(

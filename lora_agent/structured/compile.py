@@ -47,12 +47,14 @@ def compile_schema(
     budget_tokens: int | None = 512,
     lenient: bool = False,
     preamble: int | None = None,
+    stored: bool = True,
 ) -> Grammar:
     """The grammar of all values that fit `schema` within a budget. `budget_tokens=None` adds no bounds. `preamble`:
-    free text of at most so many characters comes first, then MARKER, then the value. Raises SchemaError."""
+    free text of at most so many characters comes first, then MARKER, then the value. `stored=False` keeps nothing of it
+    on disk: for schemas of one request, which hold its words. Raises SchemaError."""
 
     def build(digest: str) -> Grammar:
-        grammar = _stored(schema, vocabulary, budget_tokens, lenient, digest)
+        grammar = _stored(schema, vocabulary, budget_tokens, lenient, digest, stored)
         return grammar if preamble is None else _after_text(grammar, preamble)
 
     return _cached(("schema", schema, budget_tokens, lenient, preamble), vocabulary, build)
@@ -120,11 +122,11 @@ def _text_grammar(what: str, value: Any, form: Callable[[Any], str], vocabulary:
 
 
 def _stored(
-    schema: JsonSchema | bool, vocabulary: Vocabulary, budget: int | None, lenient: bool, digest: str
+    schema: JsonSchema | bool, vocabulary: Vocabulary, budget: int | None, lenient: bool, digest: str, stored: bool
 ) -> Grammar:
     """From the plan that an earlier process left on disk, or anew."""
     try:
-        key = store_key(schema, budget, lenient)
+        key = store_key(schema, budget, lenient) if stored else ""
     except (TypeError, ValueError, RecursionError):
         key = ""  # not JSON: the checks say so
     plan = load(key) if key else None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_agent.structured import Vocabulary, calls_schema, compile_schema, grounded, validate
+from lora_agent.engine.contract import output_grammar
+from lora_agent.structured import Vocabulary, calls_schema, compile_schema, grounded, store, validate
+from lora_agent.structured import compile as compiling
 from lora_agent.structured.numerals import numbers_in
 from lora_agent.structured.phrases import MOST, phrases_in
 from lora_agent.types import Tool, compact_json
@@ -146,3 +149,17 @@ def test_a_faulty_schema_is_left_to_the_error_that_names_it() -> None:
 def test_without_a_conversation_nothing_is_narrowed() -> None:
     tool = Tool(name="t", description="", parameters={"type": "object", "properties": {"n": {"type": "number"}}})
     assert grounded([tool], []) == [tool]
+
+
+def test_what_users_say_is_not_left_on_disk(
+    vocabulary: Vocabulary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_folder", lambda: tmp_path)
+    monkeypatch.setattr(compiling, "STORED_FROM_S", 0.0)
+    schema = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+    tool = Tool(name="note", description="Take a note.", parameters=schema)
+    inputs = {"messages": [{"role": "user", "content": "Note that the safe is behind Mona Lisa"}]}
+    output_grammar("tool_calls", {}, inputs, [tool], vocabulary, 128)
+    assert not list(tmp_path.iterdir())
+    output_grammar("tool_calls", {}, inputs, [tool], vocabulary, 128, narrow=False)
+    assert [path for path in tmp_path.iterdir() if "Mona" not in path.read_text()]
