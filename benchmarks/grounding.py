@@ -25,8 +25,7 @@ def main() -> int:
     options = parser.parse_args()
     calls: Counter[str] = Counter()
     forbidden: list[str] = []
-    single: Counter[str] = Counter()
-    kept = left = 0
+    single = kept = left = 0
     for row in read_rows(options.rows):
         tools, messages = read_tools(row.input["tools"]), row.input["messages"]
         asked = [m["content"] for m in messages if m["role"] == "user"]
@@ -37,15 +36,13 @@ def main() -> int:
                 forbidden.append(f"{call['name']}({call['arguments']}): {asked[-1]!r}")
         if len(row.output["calls"]) == 1 and len(tools) > 1:
             near = [tool.name for tool in candidates(asked, tools)]
-            single[origin_of(row.source)] += 1
+            single += 1
             kept, left = kept + (row.output["calls"][0]["name"] in near), left + len(near)
     print(f"{len(forbidden)} of {sum(calls.values())} right calls are forbidden ({dict(calls)})")
     print("\n".join(forbidden[:SHOWN]))
-    count = sum(single.values())
-    if count:
-        print(
-            f"right tool of a request for one call among the candidates: {kept} of {count}, {left / count:.1f} of them"
-        )
+    if single:
+        share = f"{kept} of {single}, {left / single:.1f} of them"
+        print(f"right tool of a request for one call among the candidates: {share}")
     return 0
 
 

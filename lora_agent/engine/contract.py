@@ -150,7 +150,7 @@ def call_grammar(
 
 def lean(package: AdapterPackage, inputs: Mapping[str, Any], tools: Sequence[Tool]) -> tuple[str, float] | None:
     """A beginning of a call's value and the nats to add to it (`DecodeOptions.lean`): that no tool is called is
-    likelier where none shares a word with the request, and less likely where one does."""
+    likelier where none shares a word with the request."""
     if package.spec.output != "tool_calls" or not tools:
         return None
     return '{"calls":[]', NO_CALL[common(_asked(inputs), tools)]

@@ -41,7 +41,9 @@ def grounded(tools: Sequence[Tool], texts: Sequence[str]) -> list[Tool]:
     given is left free if none would do; one that need not be is left out. Without texts the tools are as they were."""
     if not texts:
         return list(tools)
-    said = _Said(numbers_in("\n".join(texts)), phrases_in(texts))
+    numbers = numbers_in("\n".join(texts))
+    figures = [f"{value:g}" for value in numbers if abs(value) < 1e6]
+    said = _Said(numbers, [*phrases_in(texts), *figures])
     return [_narrow(tool, said) for tool in tools]
 
 
@@ -98,10 +100,9 @@ def _numbers(node: dict[str, Any], said: set[float]) -> list[float]:
 def _phrases(node: dict[str, Any], said: _Said) -> list[str]:
     if _SPELLED.search(str(node.get("description", ""))):
         return []
-    figures = [f"{value:g}" for value in said.numbers if abs(value) < 1e6]
     named = [value for value in _named(node) if isinstance(value, str)]
     least, most = node.get("minLength", 0), node.get("maxLength", 10_000)
-    return [text for text in dict.fromkeys([*said.phrases, *named, *figures]) if least <= len(text) <= most]
+    return [text for text in dict.fromkeys([*said.phrases, *named]) if least <= len(text) <= most]
 
 
 def _named(node: dict[str, Any]) -> list[Any]:

@@ -13,7 +13,7 @@ from lora_agent.errors import SchemaError
 from lora_agent.render import read_tools
 from lora_agent.types import compact_json
 from training.data.rows import Row
-from training.encode import Encoded, TargetSpelling, emphasise, read_encoded, write_encoded
+from training.encode import Encoded, TargetSpelling, emphasise, emphasise_names, read_encoded, write_encoded
 
 TOOL = {
     "type": "function",
@@ -86,6 +86,19 @@ def test_the_decisive_token_is_where_the_value_begins(base: BaseModel, value: ob
     assert len(before) <= opening < len(upto)
     assert sum(found.weights()) == len(row.target) + 4
     assert emphasise(row, "missing", 5.0, base.vocabulary) == row
+
+
+def test_the_names_of_called_tools_count_more(base: BaseModel) -> None:
+    text = compact_json(
+        {"calls": [{"name": "a_tool", "arguments": {"name": "Ana"}}, {"name": "other", "arguments": {}}]}
+    )
+    row = Encoded((1,), (2,), tuple(base.vocabulary.encode(text)), "g")
+    found = emphasise_names(row, 3.0, base.vocabulary)
+    weighed = [base.vocabulary.decode([row.target[index]]) for index in found.decisive]
+    assert "a_tool" in "".join(weighed)
+    assert "other" in "".join(weighed)
+    assert "Ana" not in "".join(weighed)
+    assert sum(found.weights()) == len(row.target) + 2 * len(found.decisive)
 
 
 def test_written_rows_are_read_as_they_were(tmp_path: Path) -> None:

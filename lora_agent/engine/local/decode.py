@@ -181,7 +181,10 @@ class RowDecode:
 
     def _lean(self, scores: Scores, pieces: Any, beginning: str, nats: float) -> None:
         """Add `nats` to the tokens that keep the text on the way to this beginning, while others may be chosen."""
-        wanted, written = beginning.encode(), pieces.decode_bytes(self.tokens)
+        wanted = beginning.encode()
+        if len(self.tokens) >= len(wanted):  # a token has a byte at least: the beginning is over
+            return
+        written = pieces.decode_bytes(self.tokens)
         if len(written) < len(wanted) and wanted.startswith(written):
             for token in np.flatnonzero(scores > -math.inf).tolist():
                 text = written + pieces.decode_bytes([token])
