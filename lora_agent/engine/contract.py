@@ -218,9 +218,6 @@ def finish(
     """Validate the text against the full schema and attach confidence and score."""
     output, verdict, error = read_output(completion, grammar, quotes=package.spec.prompt.quotes)
     calibration = package.manifest.calibration
-    confidence = None
-    if calibration.confidence is not None and verdict == "valid":
-        confidence = calibration.confidence(confidence_feature(completion))
     score = None
     if package.spec.score is not None:
         raw = positive_logit(package, completion, alternatives, vocabulary)
@@ -234,7 +231,7 @@ def finish(
         finish_reason=completion.finish_reason,
         usage=completion.usage,
         ms=completion.ms,
-        confidence=confidence,
+        confidence=confidence(package, completion.logprobs) if verdict == "valid" else None,
         score=score,
         error=error,
         adapter_digest=package.digest,
@@ -279,10 +276,16 @@ def token_logprobs(
     )
 
 
-def confidence_feature(completion: Completion) -> float:
+def confidence(package: AdapterPackage, logprobs: Sequence[float]) -> float | None:
+    """The calibrated probability that a valid output is right; None where the package was not calibrated."""
+    calibrated = package.manifest.calibration.confidence
+    return None if calibrated is None else calibrated(confidence_feature(logprobs))
+
+
+def confidence_feature(logprobs: Sequence[float]) -> float:
     """What the confidence is calibrated on: the sum of log-probabilities of the chosen tokens, that is the
     natural log of the probability that the model gave to the whole output."""
-    return max(-50.0, sum(completion.logprobs))
+    return max(-50.0, sum(logprobs))
 
 
 def positive_logit(

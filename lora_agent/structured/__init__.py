@@ -17,6 +17,7 @@ from lora_agent.structured.grammar import MARKER, Grammar
 from lora_agent.structured.grounding import grounded
 from lora_agent.structured.output_type import schema_of
 from lora_agent.structured.partial import parse_partial
+from lora_agent.structured.parts import split_request
 from lora_agent.structured.validate import Validation, validate
 from lora_agent.structured.vocabulary import Vocabulary
 from lora_agent.structured.way_out import way_out
@@ -41,6 +42,7 @@ __all__ = [
     "normalise_parameters",
     "parse_partial",
     "schema_of",
+    "split_request",
     "validate",
     "way_out",
     "without_quotes",

@@ -33,10 +33,10 @@ def common(texts: Iterable[str], tools: Sequence[Tool]) -> bool:
 
 
 def _shares(texts: Iterable[str], tools: Sequence[Tool]) -> list[float]:
-    return coverage(" ".join(texts), [" ".join(_words_of(tool)) for tool in tools], empty=0.0)
+    return coverage(" ".join(texts), [" ".join(words_of(tool)) for tool in tools], empty=0.0)
 
 
-def _words_of(tool: Tool) -> Iterator[str]:
+def words_of(tool: Tool) -> Iterator[str]:
     yield _CAMEL.sub(" ", tool.name)
     yield tool.description
     for name, schema in (tool.parameters.get("properties") or {}).items():

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 from lora_agent.engine.contract import call_grammar, check_input, finish, lean
 from lora_agent.engine.local.bank import BASE_SLOT
 from lora_agent.engine.local.decode import DecodeOptions, RowDecode
+from lora_agent.engine.partwise import parts_of
 from lora_agent.errors import ContextTooLongError
 from lora_agent.registry import AdapterPackage
 from lora_agent.render import input_messages, read_documents, read_tools, suffix
 from lora_agent.render.tools import type_text
 from lora_agent.structured import Grammar
+from lora_agent.structured.calls import MAX_CALLS
 from lora_agent.types import Result
 
 if TYPE_CHECKING:
@@ -53,6 +55,10 @@ def call_batch(
     `prompted`: the bare base does the adapters' work, told what it is and what JSON to write, under the same grammar.
     `free`: no grammar; what was written is checked against it afterwards.
     """
+    if not prompted and not free:
+        several = [i for i, call in enumerate(calls) if _several(engine, *call)]
+        if several:  # their parts are decodes of their own
+            return _among(engine, calls, several, options)
     items = _prepare(engine, calls, options)
     if free:
         for item in items:
@@ -81,6 +87,28 @@ def call_batch(
             result = engine.call(*call, max_tokens=item.row.options.max_tokens)
         results.append(result)
     return results
+
+
+def _several(engine: LocalEngine, name: str, inputs: Mapping[str, Any]) -> bool:
+    package = engine.package(name)
+    check_input(package, inputs)
+    messages = input_messages(inputs)
+    return bool(messages and parts_of(package, messages, read_tools(inputs.get("tools")), (0, MAX_CALLS)))
+
+
+def _among(
+    engine: LocalEngine,
+    calls: Sequence[tuple[str, Mapping[str, Any]]],
+    alone: Sequence[int],
+    options: DecodeOptions | None,
+) -> list[Result]:
+    """All calls in order, those in `alone` by themselves and the others together."""
+    budget = None if options is None else options.max_tokens
+    results = {i: engine.call(*calls[i], max_tokens=budget) for i in alone}
+    others = [i for i in range(len(calls)) if i not in results]
+    if others:
+        results.update(zip(others, call_batch(engine, [calls[i] for i in others], options), strict=True))
+    return [results[i] for i in range(len(calls))]
 
 
 def call_concurrently(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor
 
+from lora_agent.engine import partwise
 from lora_agent.engine.contract import (
     BASE_MAX_TOKENS,
     answer_grammar,
@@ -168,7 +169,18 @@ class LocalSession:
         )
         wants_tools = "tools" in package.input_schema.get("properties", {})
         session = self if wants_tools or not self.tools else self._without_tools()
-        return session._run(package, options, calls, inputs)
+        return partwise.answer(
+            lambda messages, *rest: session._about(messages)._run(package, *rest, inputs),
+            package,
+            session.messages,
+            session.tools,
+            options,
+            calls,
+        )
+
+    def _about(self, messages: Sequence[Message]) -> LocalSession:
+        """This session, or one of its own for other messages with the same tools."""
+        return self if tuple(messages) == self.messages else LocalSession(self._engine, messages, self.tools)
 
     def _run(
         self, package: AdapterPackage, options: DecodeOptions, calls: tuple[int, int], inputs: dict[str, Any]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lora_agent.engine import partwise
 from lora_agent.engine.contract import (
     BASE_MAX_TOKENS,
     answer_grammar,
@@ -84,15 +85,31 @@ class RemoteSession:
         **inputs: Any,
     ) -> Result:
         """Run one adapter on this context. Raises as in process, and ServerUnreachableError, ServerRefusedError."""
-        started = time.perf_counter()
         package = self._engine.package(adapter)
-        whole = adapter_input(package, self.messages, self.tools, inputs)
         budget = max_tokens or package.spec.prompt.max_new_tokens
         options = DecodeOptions(
             budget, deadline, cancel, temperature, top_p, seed, top_logprobs=top_logprobs, watch=watch
         )
+        return partwise.answer(
+            lambda messages, *rest: self._about(messages)._run(package, *rest, inputs),
+            package,
+            self.messages,
+            self.tools,
+            options,
+            calls,
+        )
+
+    def _about(self, messages: Sequence[Message]) -> RemoteSession:
+        """This session, or one of its own for other messages with the same tools."""
+        return self if tuple(messages) == self.messages else RemoteSession(self._engine, messages, self.tools)
+
+    def _run(
+        self, package: AdapterPackage, options: DecodeOptions, calls: tuple[int, int], inputs: dict[str, Any]
+    ) -> Result:
+        started = time.perf_counter()
+        whole = adapter_input(package, self.messages, self.tools, inputs)
         vocabulary = self._engine.vocabulary
-        grammar = call_grammar(package, whole, self.tools, vocabulary, budget, calls=calls)
+        grammar = call_grammar(package, whole, self.tools, vocabulary, options.max_tokens, calls=calls)
         # Adapters whose input has no tools were trained without a list of them in the system turn.
         tools = self.tools if "tools" in package.input_schema.get("properties", {}) else ()
         ids = self._ids if tools == self.tools else self._render(tools)

@@ -1,0 +1,144 @@
+"""The parts of a request that wants several things of several tools, each a request by itself.
+
+A small model that answers "What rent can I afford with 7,000 a month? And what is 560 Lakeview Drive worth?" in one
+go mixes up which words belong to which call; asked one part at a time it does not (decision 059). The parts are found
+by words: where a request's clauses share theirs with different tools, it changes its subject. Knows texts and tools,
+no models.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lora_agent.structured.candidates import words_of
+from lora_agent.structured.evidence import words
+from lora_agent.types import Tool
+
+MOST = 8
+"""Parts of a request; what seems to have more is a text rather than a list of wishes."""
+LONGEST = 2_000
+"""Characters of a request that is looked at: a longer one is a text that somebody has pasted."""
+NEAR = 0.6
+"""Of the nearest tool's words: a tool that shares as much with a clause is near to it too."""
+_ADDS = (
+    r"and|then|also|second|secondly|third|next|finally|lastly|additionally|besides|furthermore|moreover|plus|oh"
+    r"|one more thing|in addition|on top of that|after that|afterwards|while you are at it"
+)
+_END = re.compile(r"(?<=[?!])\s+|(?<=[\w)\"'%°€$])\.\s+(?=[A-Z\"'])|\s*\n\s*|;\s+")
+_JOIN = re.compile(
+    rf",?\s+(?:and|then|also|plus|as well as|after that|afterwards|next|but|while)\b[\s,:]*(?=\S)"
+    rf"|,\s+(?=(?:{_ADDS})\b)",
+    re.IGNORECASE,
+)
+_ADDED = re.compile(rf"(?:{_ADDS})\b", re.IGNORECASE)
+_FIRST = re.compile(r"first(?:ly)?\b[\s,:]", re.IGNORECASE)
+_BEFORE = re.compile(rf"^(?:(?:{_ADDS}|first|firstly)\b[\s,:]*)+", re.IGNORECASE)
+_AFTER = re.compile(rf"[\s,:]*(?:\b(?:{_ADDS}|first)[\s,:]*)+$", re.IGNORECASE)
+_QUOTED = re.compile(r"\"[^\"\n]*\"|“[^”\n]*”|(?<!\w)'[^'\n]*'(?!\w)|```.*?```", re.DOTALL)
+_VALUE = re.compile(r"\d[\d.,:/-]*|\"[^\"]+\"|(?<!\w)'[^']+'(?!\w)|(?<![.?!]\s)(?<!^)\b[A-Z]\w+")
+
+
+@dataclass(frozen=True)
+class _Clause:
+    start: int
+    end: int
+    begins: bool
+    """After the end of a sentence or of a line, not in the middle of one."""
+
+
+@dataclass
+class _Part:
+    start: int
+    end: int
+    near: set[int]
+
+
+def split_request(request: str, tools: Sequence[Tool]) -> list[str]:
+    """The parts in order, without the words that join them; [] where the request seems to want one thing.
+
+    It is cut between two clauses that are near to different tools; at a sentence that says of itself that it adds
+    something ("Also, ..."); and between sentences that ask the same of one tool, each with values enough for a call."""
+    if len(request) > LONGEST or not tools:
+        return []
+    nearness = _Nearness(tools)
+    found: list[_Part] = []
+    for clause in _clauses(request):
+        text = request[clause.start : clause.end]
+        near = nearness.near(text)
+        before = found[-1] if found else None
+        if clause.begins and _FIRST.match(text):
+            found = [_Part(clause.start, clause.end, near)]  # what comes before it only announces
+        elif before is None or _parted(request, before, clause, near, nearness):
+            found.append(_Part(clause.start, clause.end, near))
+        else:
+            before.end = clause.end
+            before.near = (before.near & near) or near or before.near
+    return [_bare(request[part.start : part.end]) for part in found] if 1 < len(found) <= MOST else []
+
+
+def _parted(request: str, before: _Part, clause: _Clause, near: set[int], nearness: _Nearness) -> bool:
+    earlier, text = request[before.start : before.end], request[clause.start : clause.end]
+    adds = clause.begins and _ADDED.match(text) is not None
+    if adds and (before.near or _VALUE.search(earlier)):
+        return True
+    if clause.begins and before.start == 0 and not _VALUE.search(earlier):
+        return False  # "It's the end of the quarter. Post a job ...": it says why, not what
+    if near and before.near and not near & before.near:
+        return True
+    return any(nearness.asks_again(earlier, text, tool) for tool in near & before.near)
+
+
+class _Nearness:
+    """Which tools a text shares words with; a word that few of the tools have counts more."""
+
+    def __init__(self, tools: Sequence[Tool]) -> None:
+        self._tools = tools
+        self._words = [words(" ".join(words_of(tool))) for tool in tools]
+        frequency = Counter(word for held in self._words for word in held)
+        self._weight = {word: math.log((len(tools) + 1) / count) for word, count in frequency.items()}
+
+    def near(self, text: str) -> set[int]:
+        """Indices of the tools that share most with the text; empty if none shares a word."""
+        said = words(text)
+        shares = [sum(self._weight[word] for word in said & held) for held in self._words]
+        most = max(shares)
+        return {index for index, share in enumerate(shares) if share >= NEAR * most} if most else set()
+
+    def asks_again(self, earlier: str, text: str, tool: int) -> bool:
+        """Whether two sentences want the same of a tool and both have the values for it."""
+        first, second = words(earlier) & self._words[tool], words(text) & self._words[tool]
+        least = max(1, len(self._tools[tool].parameters.get("required") or ()))
+        enough = all(len(_VALUE.findall(_BEFORE.sub("", each))) >= least for each in (earlier, text))
+        return enough and 2 * len(first & second) >= len(first | second)
+
+
+def _clauses(request: str) -> Iterator[_Clause]:
+    """Sentences, cut further at the words that join clauses; nothing is cut within quotation marks."""
+    quoted = [match.span() for match in _QUOTED.finditer(request)]
+    cuts = sorted(
+        (match.start(), match.end(), begins)
+        for mark, begins in ((_END, True), (_JOIN, False))
+        for match in mark.finditer(request)
+    )
+    position, begins = 0, True
+    for start, end, ends in cuts:
+        if start < position or any(first < start < last for first, last in quoted):
+            continue
+        if request[position:start].strip():
+            yield _Clause(position, start, begins)
+            begins = ends
+        position = end
+    if request[position:].strip():
+        yield _Clause(position, len(request), begins)
+
+
+def _bare(part: str) -> str:
+    text = part.strip()
+    if not text.endswith((".", "?", "!")):
+        text = _AFTER.sub("", text)
+    text = _BEFORE.sub("", text) or text
+    return text[0].upper() + text[1:]
