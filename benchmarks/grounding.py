@@ -1,5 +1,5 @@
 """`python -m benchmarks.grounding --rows runs/data/tool_call/dev.jsonl.gz`: of how many right calls the grammar that is
-narrowed to what was said (decision 055) forbids something, and which. The rows are made by `python -m training.data
+narrowed to what was said (decisions 055, 060) forbids something, and which. The rows are made by `python -m training.data
 tool_call`."""
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from lora_agent.training.data.origins import origin_of
 from lora_agent.training.data.rows import read_rows
 
 from lora_agent.render import read_tools
-from lora_agent.structured import candidates, grounded
+from lora_agent.structured import candidates, grounded, split_request
 
 SHOWN = 10
 
@@ -29,7 +29,8 @@ def main() -> int:
     for row in read_rows(options.rows):
         tools, messages = read_tools(row.input["tools"]), row.input["messages"]
         asked = [m["content"] for m in messages if m["role"] == "user"]
-        narrow = {tool.name: tool.parameters for tool in grounded(tools, [m["content"] or "" for m in messages])}
+        one = None if split_request(asked[-1], tools) else asked[-1]
+        narrow = {tool.name: tool.parameters for tool in grounded(tools, [m["content"] or "" for m in messages], one)}
         for call in row.output["calls"]:
             calls[origin_of(row.source)] += 1
             if not _fits(call["arguments"], narrow[call["name"]]):

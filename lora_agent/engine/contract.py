@@ -25,6 +25,7 @@ from lora_agent.structured import (
     compile_regex,
     compile_schema,
     grounded,
+    split_request,
     validate,
     without_quotes,
 )
@@ -124,8 +125,10 @@ def output_grammar(
     least, most = calls
     first = None
     if narrow:
-        first = candidates(_asked(inputs), tools)
-        tools, names = grounded(tools, _said(inputs)), {tool.name for tool in first}
+        asked = _asked(inputs)
+        first = candidates(asked, tools)
+        one = bool(asked) and not split_request(asked[-1], tools)
+        tools, names = grounded(tools, _said(inputs), asked[-1] if one else None), {tool.name for tool in first}
         first = [tool for tool in tools if tool.name in names]
     schema = calls_schema(tools, most, first=first, min_calls=least, quotes=quotes)
     return compile_schema(schema, vocabulary, budget_tokens=max_tokens, stored=not narrow)

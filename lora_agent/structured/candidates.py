@@ -37,10 +37,15 @@ def _shares(texts: Iterable[str], tools: Sequence[Tool]) -> list[float]:
 
 
 def words_of(tool: Tool) -> Iterator[str]:
-    yield _CAMEL.sub(" ", tool.name)
+    yield spaced(tool.name)
     yield tool.description
     for name, schema in (tool.parameters.get("properties") or {}).items():
-        yield _CAMEL.sub(" ", name)
+        yield spaced(name)
         if isinstance(schema, dict):
             yield str(schema.get("description", ""))
             yield from (str(value) for value in schema.get("enum") or ())
+
+
+def spaced(name: str) -> str:
+    """ "playerStats" as two words."""
+    return _CAMEL.sub(" ", name)

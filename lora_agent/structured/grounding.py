@@ -2,7 +2,8 @@
 
 A small model writes a number that looks like one ("402000" as 40200, a year that nobody named) or half a name
 ("Retrilet"), and its grammar lets it. What a request says is a short list, so the grammar of its call names it
-(decision 055). What the schema itself names counts as said. Knows texts and schemas, no models.
+(decision 055). What the schema itself names counts as said. Of what may be left out, only what the request speaks of
+may be written, and a choice that it names must be (decision 060). Knows texts and schemas, no models.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import Any
 import jsonschema
 
 from lora_agent.errors import SchemaError
+from lora_agent.structured.candidates import spaced
 from lora_agent.structured.check import read_schema
+from lora_agent.structured.evidence import words
 from lora_agent.structured.normalise import normalise
-from lora_agent.structured.numerals import numbers_in
+from lora_agent.structured.numerals import mentions, numbers_in
 from lora_agent.structured.phrases import phrases_in
 from lora_agent.types import Tool, compact_json
 
@@ -30,20 +33,33 @@ _SPELLED = re.compile(
 """In the description of a text that is to be spelled in some way of its own: it is left free."""
 
 
+_OF_FLAGS = words("whether true false set flag enable")
+_SHORT = 2
+"""Characters of a word that are too few to be sure that it was said as a choice: "M", "km"."""
+
+
 @dataclass(frozen=True)
 class _Said:
     numbers: set[float]
     phrases: list[str]
+    words: set[str]
+    mentions: int
+    """How many numbers; of the whole conversation."""
+    request: set[str]
+    """Words of the one thing that is wanted; empty where that is not known."""
 
 
-def grounded(tools: Sequence[Tool], texts: Sequence[str]) -> list[Tool]:
+def grounded(tools: Sequence[Tool], texts: Sequence[str], request: str | None = None) -> list[Tool]:
     """The tools, with each number an enum of the numbers said, and each text one of the phrases. A number that must be
-    given is left free if none would do; one that need not be is left out. Without texts the tools are as they were."""
+    given is left free if none would do; one that need not be is left out, and so are numbers beyond those said,
+    choices of which none was named, and flags whose words nobody used. `request`: the last turn, if it wants one thing:
+    a choice that it names must be given. Without texts the tools are as they were."""
     if not texts:
         return list(tools)
-    numbers = numbers_in("\n".join(texts))
+    text = "\n".join(texts)
+    numbers = numbers_in(text)
     figures = [f"{value:g}" for value in numbers if abs(value) < 1e6]
-    said = _Said(numbers, [*phrases_in(texts), *figures])
+    said = _Said(numbers, [*phrases_in(texts), *figures], words(text), mentions(text), words(request or ""))
     return [_narrow(tool, said) for tool in tools]
 
 
@@ -53,24 +69,62 @@ def _narrow(tool: Tool, said: _Said) -> Tool:
         read_schema(parameters)
     except SchemaError:
         return tool  # `calls_schema` says which tool it is and what is wrong with it
-    return tool.model_copy(update={"parameters": _object(parameters, said)})
+    common = words(f"{spaced(tool.name)} {tool.description}")
+    return tool.model_copy(update={"parameters": _object(parameters, said, common)})
 
 
-def _object(node: dict[str, Any], said: _Said) -> dict[str, Any]:
+def _object(node: dict[str, Any], said: _Said, common: set[str]) -> dict[str, Any]:
+    """`common`: the tool's own words, which say nothing of one of its parameters."""
     properties = node.get("properties")
     if not isinstance(properties, dict):
         return node
     required = node.get("required")
-    needed = set(required) if isinstance(required, list) else set()
+    needed = list(required) if isinstance(required, list) else []
+    spare = said.mentions - sum(_is_number(properties.get(name)) for name in needed)
     kept = {}
     for name, child in properties.items():
-        found = _value(child, said)
+        found = _value(child, said, common)
+        if name not in needed and isinstance(child, dict):
+            if _is_choice(child):
+                found, must = _choice(child, said)
+                needed += [name] if must else []
+            elif (_is_number(child) and spare <= 0) or (
+                child.get("type") == "boolean" and _unasked(name, child, said, common)
+            ):
+                found = None
         if found is not None or name in needed:
             kept[name] = child if found is None else found
-    return {**node, "properties": kept}
+    return {**node, "properties": kept, **({"required": needed} if needed else {})}
 
 
-def _value(node: Any, said: _Said) -> Any:
+def _is_number(node: Any) -> bool:
+    return isinstance(node, dict) and node.get("type") in ("integer", "number")
+
+
+def _is_choice(node: dict[str, Any]) -> bool:
+    """An enum of texts that have words of their own, so that it can be seen which was said."""
+    values = node.get("enum")
+    return bool(isinstance(values, list) and values and all(isinstance(v, str) and words(spaced(v)) for v in values))
+
+
+def _choice(node: dict[str, Any], said: _Said) -> tuple[Any, bool]:
+    """What is left of an optional choice, and whether it must be made."""
+    heard = [value for value in node["enum"] if _is_said(value, said.words)]
+    asked = any(_is_said(value, said.request) and len(value) > _SHORT for value in heard)
+    return ({**node, "enum": heard} if heard else None), asked
+
+
+def _is_said(value: str, by: set[str]) -> bool:
+    return words(value) <= by or words(spaced(value)) <= by
+
+
+def _unasked(name: str, node: dict[str, Any], said: _Said, common: set[str]) -> bool:
+    """Whether a flag has words of its own, and the conversation none of them."""
+    own = words(f"{spaced(name)} {node.get('description', '')}") - common - _OF_FLAGS
+    return bool(own) and not own & said.words
+
+
+def _value(node: Any, said: _Said, common: set[str]) -> Any:
     """A schema of what may be written; None where nothing that was said would do."""
     if not isinstance(node, dict) or _FREE & node.keys():
         return node
@@ -82,10 +136,10 @@ def _value(node: Any, said: _Said) -> Any:
             phrases = _phrases(node, said)
             return {"enum": phrases} if phrases else node
         case "array" if isinstance(node.get("items"), dict):
-            items = _value(node["items"], said)
+            items = _value(node["items"], said, common)
             return None if items is None else {**node, "items": items}
         case "object":
-            return _object(node, said)
+            return _object(node, said, common)
     return node
 
 

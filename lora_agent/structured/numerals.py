@@ -24,6 +24,7 @@ _OTHER = {
     "a": 1, "an": 1, "single": 1, "once": 1, "alone": 1, "me": 1, "myself": 1, "couple": 2, "pair": 2, "twice": 2,
     "both": 2, "double": 2, "triple": 3, "dozen": 12, "half": 0.5, "quarter": 0.25, "no": 0, "none": 0, "today": 0,
 }  # fmt: skip
+_SPOKEN = frozenset("single once alone couple pair twice both double triple dozen half quarter".split())
 _POWERS = {
     "hundred": 1e2, "k": 1e3, "thousand": 1e3, "lakh": 1e5, "m": 1e6, "mn": 1e6, "million": 1e6, "b": 1e9, "bn": 1e9,
     "billion": 1e9, "trillion": 1e12,
@@ -53,6 +54,17 @@ def numbers_in(text: str) -> set[float]:
             found.add(int(above) / int(below))
     found.update(_in_words(re.findall(r"[a-z]+", low)))
     return found
+
+
+def mentions(text: str) -> int:
+    """How often a text says a number, in figures or words; a compound ("twenty five") is one. "A" and "me" are none."""
+    low = text.lower()
+    count, within = len(_FIGURE.findall(low)), False
+    for word in re.findall(r"[a-z]+", low):
+        counts = word in _SMALL or word in _ORDINALS or word in _SPOKEN or (word in _POWERS and len(word) > 2)
+        count += counts and not within
+        within = counts
+    return count
 
 
 def _readings(figure: str) -> Iterator[float]:

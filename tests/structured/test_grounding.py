@@ -87,7 +87,7 @@ def test_a_long_conversation_gives_its_last_turns() -> None:
 def test_a_number_is_one_of_those_said_or_named_by_the_schema() -> None:
     number, age = {"type": "number"}, {"type": "integer", "minimum": 18}
     size = {"type": "integer", "description": "Pages, 10 unless said", "default": 20}
-    found = parameters("2.5 kg for Tom, who is 30", ("w", "age"), w=number, age=age, size=size)
+    found = parameters("2.5 kg for Tom, who is 30, 7 times", ("w", "age"), w=number, age=age, size=size)
     assert 2.5 in found["w"]["enum"]
     assert found["age"] == {"enum": [30, 2500]}  # 2.5 kg are 2500 g; 2.5 itself is no integer
     assert {10, 20, 30} <= set(found["size"]["enum"])
@@ -103,7 +103,7 @@ def test_what_nobody_said_is_left_out_or_free() -> None:
 def test_texts_with_a_spelling_of_their_own_are_free() -> None:
     day = {"type": "string", "description": "Day (YYYY-MM-DD)"}
     mail, unit = {"type": "string", "format": "email"}, {"type": "string", "enum": ["c", "f"]}
-    found = parameters("tomorrow", day=day, mail=mail, unit=unit)
+    found = parameters("tomorrow", ("unit",), day=day, mail=mail, unit=unit)
     assert found == {"day": day, "mail": mail, "unit": unit}
 
 
