@@ -17,6 +17,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from lora_agent.training.fit.trainable import add_adapter, load_for
 from lora_agent.training.run import Run
 
 from lora_agent.engine.local.base import load_base
+from lora_agent.errors import SchemaError
 
 RECIPE = Path(__file__).parents[1] / "training" / "recipes" / "tool_call.yaml"
 ATTENTION, MLP = ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj")
@@ -123,7 +125,10 @@ def _encoder(run: Run, base: Any, most: int) -> Callable[[Sequence[Row]], list[E
     shape, spell = run.prompt_spec(base.renderer), run.spelling(base.renderer, base.vocabulary)
 
     def encoder(rows: Sequence[Row]) -> list[Encoded]:
-        encoded = [encode(base.renderer, shape, row, spell) for row in rows]
+        encoded = []
+        for row in rows:
+            with suppress(SchemaError):  # a number with more digits than the grammar writes
+                encoded.append(encode(base.renderer, shape, row, spell))
         return [row for row in encoded if len(row.context) + len(row.suffix) + len(row.target) <= most]
 
     return encoder
@@ -177,10 +182,17 @@ def _table(found: dict[str, dict[str, Any]]) -> None:
         draws = np.random.default_rng(SEED).choice(differences, (2000, len(differences))).mean(axis=1)
         low, high = np.percentile(draws, [2.5, 97.5])
         rate, size = one["rows"] / one["seconds"], one["trained"] / 1e6
-        print(
-            f"| {name} | {size:.1f} M | {one['rows']} | {rate:.2f} | {one['peak_mib']} | {generated:.2f} | {public:.2f} | "
-            f"{differences.mean():+.2f} ({low:+.2f} to {high:+.2f}) |"
-        )
+        cells = [
+            name,
+            f"{size:.1f} M",
+            one["rows"],
+            f"{rate:.2f}",
+            one["peak_mib"],
+            f"{generated:.2f}",
+            f"{public:.2f}",
+        ]
+        cells.append(f"{differences.mean():+.2f} ({low:+.2f} to {high:+.2f})")
+        print(f"| {' | '.join(map(str, cells))} |")
     print(f"n = {len(first['losses']['generated'])} generated and {len(first['losses']['public'])} public rows")
 
 

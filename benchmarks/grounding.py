@@ -1,6 +1,6 @@
 """`python -m benchmarks.grounding --rows runs/data/tool_call/dev.jsonl.gz`: of how many right calls the grammar that is
-narrowed to what was said (decisions 055, 060) forbids something, and which. The rows are made by `python -m training.data
-tool_call`."""
+narrowed to what was said (decisions 055, 060) forbids something, and which. The rows are made by
+`python -m training.data tool_call`."""
 
 from __future__ import annotations
 

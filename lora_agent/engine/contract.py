@@ -1,10 +1,8 @@
 """An adapter's contract at call time: the checked input, the grammar of this very call, the checked output.
 
 A package's output schema may take values from the input: `"x-enum-from": "/documents/*/id"` becomes an `enum` of
-the ids that were given (an array whose items have no value left becomes empty). `"x-evidence": {"least", "otherwise"}`
-beside it leaves only the documents that hold enough of the last user turn's words, and the value `otherwise` where none
-holds `least` of them. For `tool_calls` the grammar is built from the offered tools. Knows packages and schemas, no
-models.
+the ids that were given (an array whose items have no value left becomes empty). For `tool_calls` the grammar is built
+from the offered tools. What a conversation leaves of either is in `narrowing`. Knows packages and schemas, no models.
 """
 
 from __future__ import annotations
@@ -13,28 +11,23 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lora_agent.engine import narrowing
+from lora_agent.engine.narrowing import ANY, Wish
 from lora_agent.errors import AdapterInputError, SchemaError
 from lora_agent.registry import AdapterPackage
-from lora_agent.render import input_messages
 from lora_agent.structured import (
     Grammar,
     Vocabulary,
     calls_schema,
-    candidates,
     compile_choice,
     compile_regex,
     compile_schema,
-    grounded,
-    split_request,
     validate,
     without_quotes,
 )
-from lora_agent.structured.calls import MAX_CALLS
-from lora_agent.structured.candidates import NO_CALL, common
-from lora_agent.structured.evidence import NEAR, coverage
 from lora_agent.types import Completion, JsonSchema, Result, TokenLogprob, Tool, compact_json
 
-ENUM_FROM, EVIDENCE = "x-enum-from", "x-evidence"
+ENUM_FROM = "x-enum-from"
 BASE_MAX_TOKENS = 256
 """Of a free answer by the base, when the caller gives no budget."""
 
@@ -106,31 +99,17 @@ def output_grammar(
     *,
     narrow: bool = True,
     quotes: bool = False,
-    calls: tuple[int, int] = (0, MAX_CALLS),
+    wish: Wish = ANY,
 ) -> Grammar:
     """The grammar of one call: for `output` "tool_calls" from the tools, otherwise from the adapter's output schema.
-    Training spells its targets with it, not `narrow`: a decode's first call names a tool that shares a word with the
-    request, if there is one, its arguments are what was said, and an answer cites passages that share the question's
-    words. `quotes`: a call may begin with the words that it serves (PromptSpec). `calls`: the least
-    and the most calls. Raises SchemaError for a tool whose parameters cannot be honoured."""
+    Training spells its targets with it, not `narrow`: a decode writes only what the conversation leaves of it
+    (`narrowing`). `quotes`: a call may begin with the words that it serves (PromptSpec). Raises SchemaError for a tool
+    whose parameters cannot be honoured."""
     if output != "tool_calls":
-        if EVIDENCE in schema:
-            rule, schema = schema[EVIDENCE], {k: v for k, v in schema.items() if k != EVIDENCE}
-            if narrow and inputs.get("documents"):
-                documents = _answering(inputs, rule["least"])
-                if not documents:
-                    return compile_schema({"const": rule["otherwise"]}, vocabulary, budget_tokens=max_tokens)
-                inputs = {**inputs, "documents": documents}
+        schema, inputs = narrowing.answering(schema, inputs) if narrow else (narrowing.plain(schema), inputs)
         return compile_schema(resolve_output(schema, inputs), vocabulary, budget_tokens=max_tokens)
-    least, most = calls
-    first = None
-    if narrow:
-        asked = _asked(inputs)
-        first = candidates(asked, tools)
-        one = bool(asked) and not split_request(asked[-1], tools)
-        tools, names = grounded(tools, _said(inputs), asked[-1] if one else None), {tool.name for tool in first}
-        first = [tool for tool in tools if tool.name in names]
-    schema = calls_schema(tools, most, first=first, min_calls=least, quotes=quotes)
+    tools, first = narrowing.calling(tools, inputs, wish) if narrow else (tools, None)
+    schema = calls_schema(tools, wish.most, first=first, min_calls=wish.least, quotes=quotes)
     return compile_schema(schema, vocabulary, budget_tokens=max_tokens, stored=not narrow)
 
 
@@ -142,41 +121,13 @@ def call_grammar(
     max_tokens: int,
     *,
     narrow: bool = True,
-    calls: tuple[int, int] = (0, MAX_CALLS),
+    wish: Wish = ANY,
 ) -> Grammar:
     """`output_grammar` of one call of a package."""
     spec, schema, quotes = package.spec, package.output_schema, package.spec.prompt.quotes
     return output_grammar(
-        spec.output, schema, inputs, tools, vocabulary, max_tokens, narrow=narrow, quotes=quotes, calls=calls
+        spec.output, schema, inputs, tools, vocabulary, max_tokens, narrow=narrow, quotes=quotes, wish=wish
     )
-
-
-def lean(package: AdapterPackage, inputs: Mapping[str, Any], tools: Sequence[Tool]) -> tuple[str, float] | None:
-    """A beginning of a call's value and the nats to add to it (`DecodeOptions.lean`): that no tool is called is
-    likelier where none shares a word with the request."""
-    if package.spec.output != "tool_calls" or not tools:
-        return None
-    return '{"calls":[]', NO_CALL[common(_asked(inputs), tools)]
-
-
-def _asked(inputs: Mapping[str, Any]) -> list[str]:
-    """What the user has said so far."""
-    messages = input_messages(inputs) if inputs.get("messages") else ()
-    return [message.content for message in messages if message.role == "user"]
-
-
-def _answering(inputs: Mapping[str, Any], least: float) -> list[Any]:
-    """The documents that may answer the last user turn; [] if none does. A turn that follows others often leaves its
-    words to them: then all user turns are the question, and the nearest documents stay, however far."""
-    turns, documents = _asked(inputs), list(inputs["documents"])
-    covered = coverage(" ".join(turns), [f"{d.get('title') or ''} {d['text']}" for d in documents])
-    if len(turns) == 1 and max(covered) < least:
-        return []
-    return [d for d, share in zip(documents, covered, strict=True) if share >= NEAR * max(covered)]
-
-
-def _said(inputs: Mapping[str, Any]) -> list[str]:
-    return [message.content for message in input_messages(inputs)] if inputs.get("messages") else []
 
 
 def resolve_output(schema: JsonSchema, inputs: Mapping[str, Any]) -> JsonSchema:

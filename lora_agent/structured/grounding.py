@@ -9,7 +9,7 @@ may be written, and a choice that it names must be (decision 060). Knows texts a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,9 @@ from lora_agent.structured.candidates import spaced
 from lora_agent.structured.check import read_schema
 from lora_agent.structured.evidence import words
 from lora_agent.structured.normalise import normalise
-from lora_agent.structured.numerals import mentions, numbers_in
+from lora_agent.structured.numerals import lists_in, mentions, numbers_in
 from lora_agent.structured.phrases import phrases_in
+from lora_agent.structured.repeats import Use
 from lora_agent.types import Tool, compact_json
 
 _FREE = frozenset("enum const $ref anyOf oneOf allOf not if format pattern".split())
@@ -42,6 +43,7 @@ _SHORT = 2
 class _Said:
     numbers: set[float]
     phrases: list[str]
+    lists: list[list[float]]
     words: set[str]
     mentions: int
     """How many numbers; of the whole conversation."""
@@ -49,18 +51,39 @@ class _Said:
     """Words of the one thing that is wanted; empty where that is not known."""
 
 
-def grounded(tools: Sequence[Tool], texts: Sequence[str], request: str | None = None) -> list[Tool]:
+def grounded(
+    tools: Sequence[Tool],
+    texts: Sequence[str],
+    request: str | None = None,
+    without: Collection[Use] = (),
+) -> list[Tool]:
     """The tools, with each number an enum of the numbers said, and each text one of the phrases. A number that must be
     given is left free if none would do; one that need not be is left out, and so are numbers beyond those said,
     choices of which none was named, and flags whose words nobody used. `request`: the last turn, if it wants one thing:
-    a choice that it names must be given. Without texts the tools are as they were."""
+    a choice that it names must be given. `without`: arguments that are not to be written. Without texts the tools are
+    as they were."""
     if not texts:
         return list(tools)
     text = "\n".join(texts)
     numbers = numbers_in(text)
     figures = [f"{value:g}" for value in numbers if abs(value) < 1e6]
-    said = _Said(numbers, [*phrases_in(texts), *figures], words(text), mentions(text), words(request or ""))
-    return [_narrow(tool, said) for tool in tools]
+    phrases = [*phrases_in(texts), *figures]
+    said = _Said(numbers, phrases, lists_in(text), words(text), mentions(text), words(request or ""))
+    left = [_narrow(tool, said) for tool in tools]
+    for use in without:
+        left = [_forbid(tool, use) if tool.name == use.tool else tool for tool in left]
+    return left
+
+
+def _forbid(tool: Tool, use: Use) -> Tool:
+    """The tool without that argument: without its parameter, if it may be left out."""
+    properties = dict(tool.parameters.get("properties") or {})
+    node = properties.get(use.parameter)
+    if use.parameter not in (tool.parameters.get("required") or ()):
+        properties.pop(use.parameter, None)
+    elif isinstance(node, dict) and len(node.get("enum", ())) > 1:
+        properties[use.parameter] = {**node, "enum": [value for value in node["enum"] if value != use.value]}
+    return tool.model_copy(update={"parameters": {**tool.parameters, "properties": properties}})
 
 
 def _narrow(tool: Tool, said: _Said) -> Tool:
@@ -135,6 +158,9 @@ def _value(node: Any, said: _Said, common: set[str]) -> Any:
         case "string":
             phrases = _phrases(node, said)
             return {"enum": phrases} if phrases else node
+        case "array" if _is_number(node.get("items")) and said.lists:
+            lists = _lists(node, said)
+            return {"enum": lists} if lists else None
         case "array" if isinstance(node.get("items"), dict):
             items = _value(node["items"], said, common)
             return None if items is None else {**node, "items": items}
@@ -143,10 +169,22 @@ def _value(node: Any, said: _Said, common: set[str]) -> Any:
     return node
 
 
+def _lists(node: dict[str, Any], said: _Said) -> list[list[float]]:
+    """The lists of numbers that were said, and each number alone."""
+    alone = [[value] for value in sorted(said.numbers)]
+    lists = [[_figure(value) for value in found] for found in [*said.lists, *alone]]
+    valid = jsonschema.Draft202012Validator(node).is_valid
+    return [found for found in lists if valid(found) and "e" not in compact_json(found)]
+
+
+def _figure(value: float) -> float:
+    return int(value) if value == int(value) else value
+
+
 def _numbers(node: dict[str, Any], said: set[float]) -> list[float]:
     own = numbers_in(str(node.get("description", "")))
     own |= {float(value) for value in _named(node) if isinstance(value, int | float) and not isinstance(value, bool)}
-    numbers = [int(value) if value == int(value) else value for value in sorted(said | own) if abs(value) < 1e15]
+    numbers = [_figure(value) for value in sorted(said | own) if abs(value) < 1e15]
     valid = jsonschema.Draft202012Validator(node).is_valid
     return [value for value in numbers if valid(value) and "e" not in compact_json(value)]
 

@@ -36,6 +36,11 @@ _CONVERTED = {
     "dozen": (12,), "meter": (100,), "metre": (100,), "gram": (0.001,), "g": (0.001,), "ml": (0.001,),
 }  # fmt: skip
 _FIGURE = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?|\.\d+", re.IGNORECASE)
+_ENTRY = re.compile(
+    r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?(?!\w)|(?<![\w.])-?\.\d+|[a-z]+(?:-[a-z]+)?",
+    re.IGNORECASE,
+)
+_BETWEEN = re.compile(r"\s*(?:[,;]\s*)?(?:(?:and|&)\s*)?", re.IGNORECASE)
 _FRACTION = re.compile(r"(\d+)\s*/\s*(\d+)")
 _AFTER = re.compile(r"[\s-]*(%|[a-z]+)")
 
@@ -65,6 +70,32 @@ def mentions(text: str) -> int:
         count += counts and not within
         within = counts
     return count
+
+
+def lists_in(text: str) -> list[list[float]]:
+    """Numbers that follow each other, with nothing but commas, semicolons, blanks and "and" between."""
+    found: list[list[float]] = []
+    end = 0
+    for match in _ENTRY.finditer(text):
+        value = _entry(match.group().lower())
+        if value is None:
+            continue
+        if found and _BETWEEN.fullmatch(text, end, match.start()):
+            found[-1].append(value)
+        else:
+            found.append([value])
+        end = match.end()
+    return [entries for entries in found if len(entries) > 1]
+
+
+def _entry(text: str) -> float | None:
+    """A figure ("1,200", "-3", ".5", "1e-3") or a number word ("seven", "twenty-five")."""
+    if text in _SMALL:
+        return float(_SMALL[text])
+    tens, _, units = text.partition("-")
+    if tens in _TENS and units in _UNITS:
+        return float(_SMALL[tens] + _SMALL[units])
+    return None if text[-1].isalpha() else float(text.replace(",", ""))
 
 
 def _readings(figure: str) -> Iterator[float]:

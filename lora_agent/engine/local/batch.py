@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from lora_agent.engine.contract import call_grammar, check_input, finish, lean
+from lora_agent.engine.contract import call_grammar, check_input, finish
 from lora_agent.engine.local.bank import BASE_SLOT
 from lora_agent.engine.local.decode import DecodeOptions, RowDecode
+from lora_agent.engine.narrowing import ANY, lean
 from lora_agent.engine.partwise import parts_of
 from lora_agent.errors import ContextTooLongError
 from lora_agent.registry import AdapterPackage
@@ -23,6 +24,7 @@ from lora_agent.render import input_messages, read_documents, read_tools, suffix
 from lora_agent.render.tools import type_text
 from lora_agent.structured import Grammar
 from lora_agent.structured.calls import MAX_CALLS
+from lora_agent.structured.repeats import repeated
 from lora_agent.types import Result
 
 if TYPE_CHECKING:
@@ -81,9 +83,7 @@ def call_batch(
     for item, call in zip(items, calls, strict=True):
         completion = item.row.completion(engine.base.tokenizer, len(item.context) + len(item.tail), 0)
         result = finish(item.package, completion, item.grammar, item.row.alternatives, engine.vocabulary)
-        if (
-            result.verdict == "invalid" and not prompted and not free
-        ):  # only a session can go back: its cache has one row
+        if not prompted and not free and _again(item, call[1], result):
             result = engine.call(*call, max_tokens=item.row.options.max_tokens)
         results.append(result)
     return results
@@ -93,7 +93,15 @@ def _several(engine: LocalEngine, name: str, inputs: Mapping[str, Any]) -> bool:
     package = engine.package(name)
     check_input(package, inputs)
     messages = input_messages(inputs)
-    return bool(messages and parts_of(package, messages, read_tools(inputs.get("tools")), (0, MAX_CALLS)))
+    return bool(messages and parts_of(package, messages, read_tools(inputs.get("tools")), MAX_CALLS))
+
+
+def _again(item: _Item, inputs: Mapping[str, Any], result: Result) -> bool:
+    """Whether a session would go on where a batch ends: its cache has one row, so that it can go back."""
+    if result.verdict == "invalid" or item.package.spec.output != "tool_calls":
+        return result.verdict == "invalid"
+    texts = [message.content for message in input_messages(inputs)]
+    return result.verdict == "valid" and bool(repeated(result.output["calls"], read_tools(inputs.get("tools")), texts))
 
 
 def _among(
@@ -151,7 +159,7 @@ def _prepare(
                 f"a call of {package.name!r} needs {length} tokens, {engine.base.id} reads {engine.base.context_limit}",
                 hint="Shorten its messages, tools or documents.",
             )
-        row = RowDecode(grammar.start(), renderer.stop_token_ids, replace(own, lean=lean(package, inputs, tools)))
+        row = RowDecode(grammar.start(), renderer.stop_token_ids, replace(own, lean=lean(package, inputs, tools, ANY)))
         items.append(_Item(package, grammar, context, tail, row))
     return items
 

@@ -20,7 +20,6 @@ from lora_agent.engine.contract import (
     answer_grammar,
     call_grammar,
     finish,
-    lean,
     read_output,
     token_logprobs,
 )
@@ -31,6 +30,7 @@ from lora_agent.engine.local.lookup import Lookup
 from lora_agent.engine.local.prefix_cache import common_length
 from lora_agent.engine.local.repair import Repair
 from lora_agent.engine.local.runner import turn_features
+from lora_agent.engine.narrowing import Wish, lean
 from lora_agent.engine.prompts import adapter_input, answer_prompt, choice_prompt
 from lora_agent.engine.protocol import Cancel
 from lora_agent.errors import ContextTooLongError
@@ -170,26 +170,24 @@ class LocalSession:
         wants_tools = "tools" in package.input_schema.get("properties", {})
         session = self if wants_tools or not self.tools else self._without_tools()
         return partwise.answer(
-            lambda messages, *rest: session._about(messages)._run(package, *rest, inputs),
+            lambda messages, options, wish: session._about(messages)._run(package, options, wish, inputs),
             package,
             session.messages,
             session.tools,
             options,
-            calls,
+            Wish(*calls),
         )
 
     def _about(self, messages: Sequence[Message]) -> LocalSession:
         """This session, or one of its own for other messages with the same tools."""
         return self if tuple(messages) == self.messages else LocalSession(self._engine, messages, self.tools)
 
-    def _run(
-        self, package: AdapterPackage, options: DecodeOptions, calls: tuple[int, int], inputs: dict[str, Any]
-    ) -> Result:
+    def _run(self, package: AdapterPackage, options: DecodeOptions, wish: Wish, inputs: dict[str, Any]) -> Result:
         started = time.perf_counter()
         tools, inputs = self._inputs(package, inputs)
         vocabulary = self._engine.vocabulary
-        grammar = call_grammar(package, inputs, tools, vocabulary, options.max_tokens, calls=calls)
-        row = self._row(grammar, replace(options, lean=lean(package, inputs, tools)))
+        grammar = call_grammar(package, inputs, tools, vocabulary, options.max_tokens, wish=wish)
+        row = self._row(grammar, replace(options, lean=lean(package, inputs, tools, wish)))
         repair = Repair(grammar, self._engine.vocabulary)
         usage = self._decode(package, tools, inputs, row, repair)
         completion = row.completion(self._engine.base.tokenizer, usage.read, usage.reused)

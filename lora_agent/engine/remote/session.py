@@ -22,6 +22,7 @@ from lora_agent.engine.contract import (
     token_logprobs,
 )
 from lora_agent.engine.local.decode import DecodeOptions
+from lora_agent.engine.narrowing import Wish
 from lora_agent.engine.prompts import adapter_input, answer_prompt, choice_prompt
 from lora_agent.engine.protocol import Cancel
 from lora_agent.engine.remote.client import Request
@@ -91,25 +92,23 @@ class RemoteSession:
             budget, deadline, cancel, temperature, top_p, seed, top_logprobs=top_logprobs, watch=watch
         )
         return partwise.answer(
-            lambda messages, *rest: self._about(messages)._run(package, *rest, inputs),
+            lambda messages, options, wish: self._about(messages)._run(package, options, wish, inputs),
             package,
             self.messages,
             self.tools,
             options,
-            calls,
+            Wish(*calls),
         )
 
     def _about(self, messages: Sequence[Message]) -> RemoteSession:
         """This session, or one of its own for other messages with the same tools."""
         return self if tuple(messages) == self.messages else RemoteSession(self._engine, messages, self.tools)
 
-    def _run(
-        self, package: AdapterPackage, options: DecodeOptions, calls: tuple[int, int], inputs: dict[str, Any]
-    ) -> Result:
+    def _run(self, package: AdapterPackage, options: DecodeOptions, wish: Wish, inputs: dict[str, Any]) -> Result:
         started = time.perf_counter()
         whole = adapter_input(package, self.messages, self.tools, inputs)
         vocabulary = self._engine.vocabulary
-        grammar = call_grammar(package, whole, self.tools, vocabulary, options.max_tokens, calls=calls)
+        grammar = call_grammar(package, whole, self.tools, vocabulary, options.max_tokens, wish=wish)
         # Adapters whose input has no tools were trained without a list of them in the system turn.
         tools = self.tools if "tools" in package.input_schema.get("properties", {}) else ()
         ids = self._ids if tools == self.tools else self._render(tools)

@@ -1,0 +1,92 @@
+"""What a conversation leaves of the things that a grammar would let an adapter write.
+
+For tool calls: the tools that the request is near to, the values that somebody said (decisions 009, 055, 060). For an
+output schema with `"x-evidence": {"least", "otherwise"}`: the documents that hold enough of the last user turn's words,
+and the value `otherwise` where none holds `least` of them (decision 056). Knows schemas and texts, no models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lora_agent.registry import AdapterPackage
+from lora_agent.render import input_messages
+from lora_agent.structured import candidates, grounded, split_request
+from lora_agent.structured.calls import MAX_CALLS
+from lora_agent.structured.candidates import NO_CALL, common
+from lora_agent.structured.evidence import NEAR, coverage
+from lora_agent.structured.repeats import Use
+from lora_agent.types import JsonSchema, Tool
+
+EVIDENCE = "x-evidence"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of one decode of tool calls."""
+
+    least: int = 0
+    most: int = MAX_CALLS
+    """Calls."""
+    part: bool = False
+    """The request is one part of a longer one: it wants something, whether or not a tool has its words."""
+    without: frozenset[Use] = frozenset()
+    """Arguments that may not be written again."""
+
+
+ANY = Wish()
+
+
+def calling(tools: Sequence[Tool], inputs: Mapping[str, Any], wish: Wish) -> tuple[list[Tool], list[Tool]]:
+    """The tools as far as the conversation speaks of their parameters, and those of them that a first call may name."""
+    asked = _asked(inputs)
+    near = {tool.name for tool in candidates(asked, tools)}
+    one = bool(asked) and (wish.part or not split_request(asked[-1], tools))
+    left = grounded(tools, _said(inputs), asked[-1] if one else None, wish.without)
+    return left, [tool for tool in left if tool.name in near]
+
+
+def lean(
+    package: AdapterPackage, inputs: Mapping[str, Any], tools: Sequence[Tool], wish: Wish
+) -> tuple[str, float] | None:
+    """A beginning of a call's value and the nats to add to it (`DecodeOptions.lean`): that no tool is called is
+    likelier where none shares a word with the request."""
+    if package.spec.output != "tool_calls" or not tools or wish.part:
+        return None
+    return '{"calls":[]', NO_CALL[common(_asked(inputs), tools)]
+
+
+def plain(schema: JsonSchema) -> JsonSchema:
+    """The schema without its rule about evidence."""
+    return {key: value for key, value in schema.items() if key != EVIDENCE}
+
+
+def answering(schema: JsonSchema, inputs: Mapping[str, Any]) -> tuple[JsonSchema, Mapping[str, Any]]:
+    """Schema and input of an answer from documents: only those that may hold it, or the value for none."""
+    rule = schema.get(EVIDENCE)
+    if rule is None or not inputs.get("documents"):
+        return plain(schema), inputs
+    documents = _holding(inputs, rule["least"])
+    return (plain(schema), {**inputs, "documents": documents}) if documents else ({"const": rule["otherwise"]}, inputs)
+
+
+def _holding(inputs: Mapping[str, Any], least: float) -> list[Any]:
+    """The documents that may answer the last user turn; [] if none does. A turn that follows others often leaves its
+    words to them: then all user turns are the question, and the nearest documents stay, however far."""
+    turns, documents = _asked(inputs), list(inputs["documents"])
+    covered = coverage(" ".join(turns), [f"{d.get('title') or ''} {d['text']}" for d in documents])
+    if len(turns) == 1 and max(covered) < least:
+        return []
+    return [d for d, share in zip(documents, covered, strict=True) if share >= NEAR * max(covered)]
+
+
+def _asked(inputs: Mapping[str, Any]) -> list[str]:
+    """What the user has said so far."""
+    messages = input_messages(inputs) if inputs.get("messages") else ()
+    return [message.content for message in messages if message.role == "user"]
+
+
+def _said(inputs: Mapping[str, Any]) -> list[str]:
+    return [message.content for message in input_messages(inputs)] if inputs.get("messages") else []
