@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 from lora_agent.engine.contract import confidence
 from lora_agent.engine.local.decode import DecodeOptions
 from lora_agent.engine.narrowing import Wish
 from lora_agent.registry import AdapterPackage
-from lora_agent.structured import split_request
+from lora_agent.structured import calls_schema, normalise_parameters, split_request, validate
+from lora_agent.structured.lists import listing
 from lora_agent.structured.repeats import Use, repeated
-from lora_agent.types import Message, Result, Tool, compact_json
+from lora_agent.types import JsonSchema, Message, Result, Tool, compact_json
 
+_NUMBERS = ("integer", "number")
 Ask = Callable[[Sequence[Message], DecodeOptions, Wish], Result]
 """One decode of an adapter on a conversation."""
 
@@ -52,7 +56,7 @@ class _Calls:
     options: DecodeOptions
 
     def answer(self, messages: Sequence[Message], wish: Wish, watch: Callable[[str], None] | None) -> Result:
-        found = self._once(messages, self.options, wish)
+        found = self._request(messages, self.options, wish)
         texts = parts_of(self.package, messages, self.tools, wish.most)
         if texts and found.finish_reason not in ("cancelled", "deadline"):
             found = self._likelier(found, list(self._parts(messages, texts, wish)), len(texts), wish)
@@ -65,7 +69,7 @@ class _Calls:
         left = self.options.max_tokens
         for text in texts:
             part = [*messages[:-1], Message(role="user", content=text)]
-            result = self._once(part, replace(self.options, max_tokens=left), Wish(most=wish.most, part=True))
+            result = self._request(part, replace(self.options, max_tokens=left), Wish(most=wish.most, part=True))
             yield result
             left -= len(result.logprobs)
             if result.verdict != "valid" or left < 1:
@@ -80,17 +84,45 @@ class _Calls:
         return replace(together, usage=usage, ms=ms)
 
     def _together(self, parts: Sequence[Result]) -> Result:
-        output = {"calls": [call for part in parts for call in part.output["calls"]]}
-        logprobs = tuple(value for part in parts for value in part.logprobs)
-        return replace(
-            parts[-1],
-            output=output,
-            raw=compact_json(output),
-            logprobs=logprobs,
-            confidence=confidence(self.package, logprobs),
-            redecoded=sum(part.redecoded for part in parts),
-            token_logprobs=tuple(token for part in parts for token in part.token_logprobs),
+        calls = [call for part in parts for call in part.output["calls"]]
+        found = self._built(parts[-1], calls, tuple(value for part in parts for value in part.logprobs))
+        tokens = tuple(token for part in parts for token in part.token_logprobs)
+        return replace(found, redecoded=sum(part.redecoded for part in parts), token_logprobs=tokens)
+
+    def _built(self, of: Result, calls: list[dict[str, Any]], logprobs: tuple[float, ...]) -> Result:
+        """An answer of these calls, put together from decodes of those probabilities."""
+        output = {"calls": calls}
+        sure = confidence(self.package, logprobs)
+        return replace(of, output=output, raw=compact_json(output), logprobs=logprobs, confidence=sure)
+
+    @cached_property
+    def _schema(self) -> JsonSchema:
+        return calls_schema(self.tools)
+
+    @cached_property
+    def _arrays(self) -> bool:
+        """Whether a tool takes numbers together."""
+        return any(
+            isinstance(node, dict) and node.get("type") == "array" and (node.get("items") or {}).get("type") in _NUMBERS
+            for tool in self.tools
+            for node in (normalise_parameters(tool.parameters).schema.get("properties") or {}).values()
         )
+
+    def _request(self, messages: Sequence[Message], options: DecodeOptions, wish: Wish) -> Result:
+        """The answer to a request for one thing, or for the same of several."""
+        found = self._once(messages, options, wish)
+        last = messages[-1]
+        each = listing(last.content, figures=not self._arrays) if last.role == "user" and wish.most > 1 else None
+        if each is None or (found.verdict == "valid" and each.kept_together(found.output["calls"])):
+            return found
+        one = self._once([*messages[:-1], Message(role="user", content=each.first)], options, wish)
+        usage, ms = found.usage + one.usage, found.ms + one.ms
+        made = one.output["calls"] if one.verdict == "valid" else ()
+        calls = each.calls(made[0]) if len(made) == 1 else None
+        if calls is not None and len(calls) <= wish.most and not validate({"calls": calls}, self._schema).errors:
+            of_all = self._built(one, calls, one.logprobs * each.count)
+            found = found if _over(found, of_all) else of_all
+        return replace(found, usage=usage, ms=ms)
 
     def _once(self, messages: Sequence[Message], options: DecodeOptions, wish: Wish) -> Result:
         """One decode; where two arguments share what was said once, the likelier of two more that leave either out."""

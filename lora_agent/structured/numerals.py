@@ -14,6 +14,7 @@ _UNITS = (
 ).split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _SMALL = {**{w: n for n, w in enumerate(_UNITS)}, **{w: 10 * n for n, w in enumerate(_TENS, 2)}}
+NUMBER_WORDS = tuple(_SMALL)
 _ORDINALS = {
     word: number
     for number, word in enumerate(
