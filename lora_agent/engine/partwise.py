@@ -17,6 +17,7 @@ from lora_agent.engine.narrowing import Wish
 from lora_agent.registry import AdapterPackage
 from lora_agent.structured import calls_schema, normalise_parameters, split_request, validate
 from lora_agent.structured.lists import listing
+from lora_agent.structured.parts import is_one_clause
 from lora_agent.structured.repeats import Use, repeated
 from lora_agent.types import JsonSchema, Message, Result, Tool, compact_json
 
@@ -110,14 +111,16 @@ class _Calls:
 
     def _request(self, messages: Sequence[Message], options: DecodeOptions, wish: Wish) -> Result:
         """The answer to a request for one thing, or for the same of several."""
-        found = self._once(messages, options, wish)
         last = messages[-1]
         each = listing(last.content, figures=not self._arrays) if last.role == "user" and wish.most > 1 else None
+        if each is None and last.role == "user" and is_one_clause(last.content):
+            wish = replace(wish, most=max(1, wish.least))
+        found = self._once(messages, options, wish)
         if each is None or (found.verdict == "valid" and each.kept_together(found.output["calls"])):
             return found
         one = self._once([*messages[:-1], Message(role="user", content=each.first)], options, wish)
         usage, ms = found.usage + one.usage, found.ms + one.ms
-        made = one.output["calls"] if one.verdict == "valid" else ()
+        made: list[Any] = one.output["calls"] if one.verdict == "valid" else []
         calls = each.calls(made[0]) if len(made) == 1 else None
         if calls is not None and len(calls) <= wish.most and not validate({"calls": calls}, self._schema).errors:
             of_all = self._built(one, calls, one.logprobs * each.count)

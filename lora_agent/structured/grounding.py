@@ -28,12 +28,12 @@ from lora_agent.types import Tool, compact_json
 _FREE = frozenset("enum const $ref anyOf oneOf allOf not if format pattern".split())
 """Keywords beside which a node is left as it is."""
 _SPELLED = re.compile(
-    r"format|y{2,4}.?m{1,2}|m{1,2}.?d{1,2}|h{1,2}.?m{1,2}|iso\b|codes?\b|abbreviat|e\.g|such as|example|either|one of",
+    r"format|y{2,4}.?m{1,2}|m{1,2}.?d{1,2}|h{1,2}.?m{1,2}|iso\b|codes?\b|abbreviat",
     re.IGNORECASE,
 )
 """In the description of a text that is to be spelled in some way of its own: it is left free."""
-
-
+_EXAMPLES = re.compile(r"(?:e\.g|such as|for example|either|one of)\b(.*)", re.IGNORECASE | re.DOTALL)
+"""What follows may be written as well as what was said."""
 _OF_FLAGS = words("whether true false set flag enable")
 _SHORT = 2
 """Characters of a word that are too few to be sure that it was said as a choice: "M", "km"."""
@@ -190,9 +190,11 @@ def _numbers(node: dict[str, Any], said: set[float]) -> list[float]:
 
 
 def _phrases(node: dict[str, Any], said: _Said) -> list[str]:
-    if _SPELLED.search(str(node.get("description", ""))):
+    description = str(node.get("description", ""))
+    if _SPELLED.search(description):
         return []
     named = [value for value in _named(node) if isinstance(value, str)]
+    named += phrases_in(match.group(1) for match in _EXAMPLES.finditer(description))
     least, most = node.get("minLength", 0), node.get("maxLength", 10_000)
     return [text for text in dict.fromkeys([*said.phrases, *named]) if least <= len(text) <= most]
 

@@ -80,6 +80,11 @@ def split_request(request: str, tools: Sequence[Tool]) -> list[str]:
     return [_bare(request[part.start : part.end]) for part in found] if 1 < len(found) <= MOST else []
 
 
+def is_one_clause(request: str) -> bool:
+    """Whether it has neither a second sentence nor words that join clauses."""
+    return len(request) <= LONGEST and len(list(_clauses(request))) < 2
+
+
 def _parted(request: str, before: _Part, clause: _Clause, near: set[int], nearness: _Nearness) -> bool:
     earlier, text = request[before.start : before.end], request[clause.start : clause.end]
     adds = clause.begins and _ADDED.match(text) is not None

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
+from lora_agent.structured.numerals import mentions
 from lora_agent.types import Tool
 
 
@@ -23,14 +24,19 @@ class Use(NamedTuple):
 
 
 def repeated(calls: Sequence[Mapping[str, Any]], tools: Sequence[Tool], texts: Sequence[str]) -> tuple[Use, Use] | None:
-    """The first two arguments of one call of which one holds the other, though the texts say it once."""
+    """The first two arguments of one call of which one holds the other, though the texts say it once; or two numbers,
+    where it has more of them than the texts ("add 5 minutes" as minutes and as hours)."""
     said = "\n".join(texts).lower()
     schemas = {tool.name: tool.parameters for tool in tools}
     for call in calls:
-        for first, second in combinations(_free(call, schemas[call["name"]]), 2):
+        uses = list(_free(call, schemas[call["name"]]))
+        for first, second in combinations(uses, 2):
             shorter, longer = sorted((_spelled(first.value), _spelled(second.value)), key=len)
             if shorter and _count(shorter, longer) and _count(shorter, said) < 2:
                 return first, second
+        numbers = [use for use in uses if not isinstance(use.value, str)]
+        if len(numbers) > max(1, mentions(said)):
+            return numbers[0], numbers[-1]
     return None
 
 
