@@ -9,8 +9,8 @@ may be written, and a choice that it names must be (decision 060). Knows texts a
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jsonschema
@@ -20,11 +20,15 @@ from lora_agent.structured.candidates import spaced
 from lora_agent.structured.check import read_schema
 from lora_agent.structured.evidence import words
 from lora_agent.structured.normalise import normalise
-from lora_agent.structured.numerals import lists_in, mentions, numbers_in
 from lora_agent.structured.phrases import phrases_in
 from lora_agent.structured.repeats import Use
-from lora_agent.types import Tool, compact_json
+from lora_agent.structured.said import Said
+from lora_agent.types import JsonSchema, Tool, compact_json
 
+MOST_CHARACTERS = 600_000
+"""Of phrases in the schemas of all tools together; beyond, texts are left free."""
+PHRASES = "what was said"
+"""Name of the definition that a tool's texts share."""
 _FREE = frozenset("enum const $ref anyOf oneOf allOf not if format pattern".split())
 """Keywords beside which a node is left as it is."""
 _SPELLED = re.compile(
@@ -36,19 +40,7 @@ _EXAMPLES = re.compile(r"(?:e\.g|such as|for example|either|one of)\b(.*)", re.I
 """What follows may be written as well as what was said."""
 _OF_FLAGS = words("whether true false set flag enable")
 _SHORT = 2
-"""Characters of a word that are too few to be sure that it was said as a choice: "M", "km"."""
-
-
-@dataclass(frozen=True)
-class _Said:
-    numbers: set[float]
-    phrases: list[str]
-    lists: list[list[float]]
-    words: set[str]
-    mentions: int
-    """How many numbers; of the whole conversation."""
-    request: set[str]
-    """Words of the one thing that is wanted; empty where that is not known."""
+"""Characters of a word that are too few to be sure that it was said as a choice ("M") or of a quantity ("m")."""
 
 
 def grounded(
@@ -59,147 +51,156 @@ def grounded(
 ) -> list[Tool]:
     """The tools, with each number an enum of the numbers said, and each text one of the phrases. A number that must be
     given is left free if none would do; one that need not be is left out, and so are numbers beyond those said,
-    choices of which none was named, and flags whose words nobody used. `request`: the last turn, if it wants one thing:
-    a choice that it names must be given. `without`: arguments that are not to be written. Without texts the tools are
-    as they were."""
+    choices of which none was named, and flags whose words nobody used. Where numbers are said with words of one of the
+    parameters ("5 km"), it takes one of these. `request`: the last turn, if it wants one thing: a choice that it names
+    must be given. `without`: arguments that are not to be written. Without texts the tools are as they were."""
     if not texts:
         return list(tools)
-    text = "\n".join(texts)
-    numbers = numbers_in(text)
-    figures = [f"{value:g}" for value in numbers if abs(value) < 1e6]
-    phrases = [*phrases_in(texts), *figures]
-    said = _Said(numbers, phrases, lists_in(text), words(text), mentions(text), words(request or ""))
-    left = [_narrow(tool, said) for tool in tools]
-    for use in without:
-        left = [_forbid(tool, use) if tool.name == use.tool else tool for tool in left]
-    return left
+    said = Said.of(texts, request)
+    room = MOST_CHARACTERS // max(1, len(tools))
+    return [_Narrowing(tool, said, without, sum(map(len, said.phrases)) <= room).tool() for tool in tools]
 
 
-def _forbid(tool: Tool, use: Use) -> Tool:
-    """The tool without that argument: without its parameter, if it may be left out."""
-    properties = dict(tool.parameters.get("properties") or {})
-    node = properties.get(use.parameter)
-    if use.parameter not in (tool.parameters.get("required") or ()):
-        properties.pop(use.parameter, None)
-    elif isinstance(node, dict) and len(node.get("enum", ())) > 1:
-        properties[use.parameter] = {**node, "enum": [value for value in node["enum"] if value != use.value]}
-    return tool.model_copy(update={"parameters": {**tool.parameters, "properties": properties}})
+class _Narrowing:
+    def __init__(self, tool: Tool, said: Said, without: Collection[Use], texts: bool) -> None:
+        self._tool = tool
+        self._said = said
+        self._texts = texts
+        """Whether texts are narrowed."""
+        self._without = {use.parameter: use.value for use in without if use.tool == tool.name}
+        self._common = words(f"{spaced(tool.name)} {tool.description}")
+        """The tool's own words, which say nothing of one of its parameters."""
+        self._shared = False
 
+    def tool(self) -> Tool:
+        try:
+            parameters = normalise(self._tool.parameters).schema
+            read_schema(parameters)
+        except SchemaError:
+            return self._tool  # `calls_schema` says which tool it is and what is wrong with it
+        narrow = self._object(parameters, self._without)
+        if self._shared:
+            narrow["$defs"] = {**(narrow.get("$defs") or {}), PHRASES: {"enum": self._said.phrases}}
+        return self._tool.model_copy(update={"parameters": narrow})
 
-def _narrow(tool: Tool, said: _Said) -> Tool:
-    try:
-        parameters = normalise(tool.parameters).schema
-        read_schema(parameters)
-    except SchemaError:
-        return tool  # `calls_schema` says which tool it is and what is wrong with it
-    common = words(f"{spaced(tool.name)} {tool.description}")
-    return tool.model_copy(update={"parameters": _object(parameters, said, common)})
+    def _object(self, node: JsonSchema, without: dict[str, Any]) -> JsonSchema:
+        properties = node.get("properties")
+        if not isinstance(properties, dict):
+            return dict(node)
+        required = node.get("required")
+        needed = list(required) if isinstance(required, list) else []
+        spare = self._said.mentions - sum(_is_number(properties.get(name)) for name in needed)
+        numbers = self._quantities({name: child for name, child in properties.items() if _is_number(child)})
+        kept = {}
+        for name, child in properties.items():
+            found = self._value(child, numbers.get(name))
+            if name not in needed and isinstance(child, dict):
+                if _is_choice(child):
+                    found, must = self._choice(child)
+                    needed += [name] if must else []
+                elif (_is_number(child) and spare <= 0) or self._is_unasked_flag(name, child) or name in without:
+                    found = None
+            elif name in without and found is not None:
+                found = self._excluding(found, without[name])
+            if found is not None or name in needed:
+                kept[name] = child if found is None else found
+        return {**node, "properties": kept, **({"required": needed} if needed else {})}
 
-
-def _object(node: dict[str, Any], said: _Said, common: set[str]) -> dict[str, Any]:
-    """`common`: the tool's own words, which say nothing of one of its parameters."""
-    properties = node.get("properties")
-    if not isinstance(properties, dict):
+    def _value(self, node: Any, numbers: set[float] | None = None) -> Any:
+        """A schema of what may be written; None where nothing that was said would do. `numbers`: those that are said
+        with words of this parameter."""
+        if not isinstance(node, dict) or _FREE & node.keys():
+            return node
+        match node.get("type"):
+            case "integer" | "number":
+                allowed = _valid(node, numbers or ()) or self._numbers(node)
+                return {"enum": allowed} if allowed else None
+            case "string":
+                return self._text(node)
+            case "array" if _is_number(node.get("items")) and self._said.lists:
+                lists = _valid(node, [[_figure(value) for value in found] for found in self._said.lists])
+                return {"enum": lists} if lists else None
+            case "array" if isinstance(node.get("items"), dict):
+                items = self._value(node["items"])
+                return None if items is None else {**node, "items": items}
+            case "object":
+                return self._object(node, {})
         return node
-    required = node.get("required")
-    needed = list(required) if isinstance(required, list) else []
-    spare = said.mentions - sum(_is_number(properties.get(name)) for name in needed)
-    kept = {}
-    for name, child in properties.items():
-        found = _value(child, said, common)
-        if name not in needed and isinstance(child, dict):
-            if _is_choice(child):
-                found, must = _choice(child, said)
-                needed += [name] if must else []
-            elif (_is_number(child) and spare <= 0) or (
-                child.get("type") == "boolean" and _unasked(name, child, said, common)
-            ):
-                found = None
-        if found is not None or name in needed:
-            kept[name] = child if found is None else found
-    return {**node, "properties": kept, **({"required": needed} if needed else {})}
+
+    def _numbers(self, node: JsonSchema) -> list[Any]:
+        own = {float(value) for value in _named(node) if isinstance(value, int | float) and not isinstance(value, bool)}
+        return _valid(node, self._said.numbers | own | Said.of([str(node.get("description", ""))], None).numbers)
+
+    def _quantities(self, nodes: dict[str, JsonSchema]) -> dict[str, set[float]]:
+        """For each of an object's numbers those that are said with words which only this parameter has."""
+        if self._said.request is None or self._said.lists or self._said.mentions < 2:
+            return {}  # what is said several times is of several calls
+        own = {name: words(f"{spaced(name)} {node.get('description', '')}") for name, node in nodes.items()}
+        count = Counter(word for held in own.values() for word in held if len(word) >= _SHORT)
+        found: dict[str, set[float]] = {}
+        for name, held in own.items():
+            telling = {word for word in held if count[word] == 1}
+            found[name] = {value for values, around in self._said.quantities if around & telling for value in values}
+        return found
+
+    def _text(self, node: JsonSchema) -> Any:
+        description = str(node.get("description", ""))
+        if not self._texts or _SPELLED.search(description):
+            return node
+        named = [value for value in _named(node) if isinstance(value, str)]
+        named += phrases_in(match.group(1) for match in _EXAMPLES.finditer(description))
+        if not named and not {"minLength", "maxLength"} & node.keys():
+            self._shared = self._shared or bool(self._said.phrases)
+            return {"$ref": f"#/$defs/{PHRASES}"} if self._said.phrases else node
+        least, most = node.get("minLength", 0), node.get("maxLength", 10_000)
+        phrases = [text for text in dict.fromkeys([*self._said.phrases, *named]) if least <= len(text) <= most]
+        return {"enum": phrases} if phrases else node
+
+    def _choice(self, node: JsonSchema) -> tuple[Any, bool]:
+        """What is left of an optional choice, and whether it must be made."""
+        heard = [value for value in node["enum"] if _is_said(value, self._said.words)]
+        asked = any(_is_said(value, self._said.requested) and len(value) > _SHORT for value in heard)
+        return ({**node, "enum": heard} if heard else None), asked
+
+    def _is_unasked_flag(self, name: str, node: JsonSchema) -> bool:
+        """Whether it is a flag with words of its own of which the conversation has none."""
+        own = words(f"{spaced(name)} {node.get('description', '')}") - self._common - _OF_FLAGS
+        return node.get("type") == "boolean" and bool(own) and not own & self._said.words
+
+    def _excluding(self, node: Any, value: Any) -> Any:
+        """The node without that value, if it has others."""
+        allowed = self._said.phrases if "$ref" in node else node.get("enum", ())
+        others = [other for other in allowed if other != value]
+        return {"enum": others} if others else node
 
 
 def _is_number(node: Any) -> bool:
     return isinstance(node, dict) and node.get("type") in ("integer", "number")
 
 
-def _is_choice(node: dict[str, Any]) -> bool:
+def _is_choice(node: JsonSchema) -> bool:
     """An enum of texts that have words of their own, so that it can be seen which was said."""
     values = node.get("enum")
     return bool(isinstance(values, list) and values and all(isinstance(v, str) and words(spaced(v)) for v in values))
-
-
-def _choice(node: dict[str, Any], said: _Said) -> tuple[Any, bool]:
-    """What is left of an optional choice, and whether it must be made."""
-    heard = [value for value in node["enum"] if _is_said(value, said.words)]
-    asked = any(_is_said(value, said.request) and len(value) > _SHORT for value in heard)
-    return ({**node, "enum": heard} if heard else None), asked
 
 
 def _is_said(value: str, by: set[str]) -> bool:
     return words(value) <= by or words(spaced(value)) <= by
 
 
-def _unasked(name: str, node: dict[str, Any], said: _Said, common: set[str]) -> bool:
-    """Whether a flag has words of its own, and the conversation none of them."""
-    own = words(f"{spaced(name)} {node.get('description', '')}") - common - _OF_FLAGS
-    return bool(own) and not own & said.words
-
-
-def _value(node: Any, said: _Said, common: set[str]) -> Any:
-    """A schema of what may be written; None where nothing that was said would do."""
-    if not isinstance(node, dict) or _FREE & node.keys():
-        return node
-    match node.get("type"):
-        case "integer" | "number":
-            numbers = _numbers(node, said.numbers)
-            return {"enum": numbers} if numbers else None
-        case "string":
-            phrases = _phrases(node, said)
-            return {"enum": phrases} if phrases else node
-        case "array" if _is_number(node.get("items")) and said.lists:
-            lists = _lists(node, said)
-            return {"enum": lists} if lists else None
-        case "array" if isinstance(node.get("items"), dict):
-            items = _value(node["items"], said, common)
-            return None if items is None else {**node, "items": items}
-        case "object":
-            return _object(node, said, common)
-    return node
-
-
-def _lists(node: dict[str, Any], said: _Said) -> list[list[float]]:
-    """The lists of numbers that were said, and each number alone."""
-    alone = [[value] for value in sorted(said.numbers)]
-    lists = [[_figure(value) for value in found] for found in [*said.lists, *alone]]
+def _valid(node: JsonSchema, values: Collection[Any]) -> list[Any]:
+    """Those of the numbers, or lists of them, that the node allows, as JSON spells them without an exponent."""
+    ordered = sorted(values) if not isinstance(values, list) else values
+    figures = [value if isinstance(value, list) else _figure(value) for value in ordered]
     valid = jsonschema.Draft202012Validator(node).is_valid
-    return [found for found in lists if valid(found) and "e" not in compact_json(found)]
+    return [value for value in figures if valid(value) and "e" not in compact_json(value)]
 
 
 def _figure(value: float) -> float:
-    return int(value) if value == int(value) else value
+    return int(value) if value == int(value) and abs(value) < 1e15 else value
 
 
-def _numbers(node: dict[str, Any], said: set[float]) -> list[float]:
-    own = numbers_in(str(node.get("description", "")))
-    own |= {float(value) for value in _named(node) if isinstance(value, int | float) and not isinstance(value, bool)}
-    numbers = [_figure(value) for value in sorted(said | own) if abs(value) < 1e15]
-    valid = jsonschema.Draft202012Validator(node).is_valid
-    return [value for value in numbers if valid(value) and "e" not in compact_json(value)]
-
-
-def _phrases(node: dict[str, Any], said: _Said) -> list[str]:
-    description = str(node.get("description", ""))
-    if _SPELLED.search(description):
-        return []
-    named = [value for value in _named(node) if isinstance(value, str)]
-    named += phrases_in(match.group(1) for match in _EXAMPLES.finditer(description))
-    least, most = node.get("minLength", 0), node.get("maxLength", 10_000)
-    return [text for text in dict.fromkeys([*said.phrases, *named]) if least <= len(text) <= most]
-
-
-def _named(node: dict[str, Any]) -> list[Any]:
+def _named(node: JsonSchema) -> list[Any]:
     examples = node.get("examples")
     default = [node["default"]] if "default" in node else []
     return default + (examples if isinstance(examples, list) else [])

@@ -21,10 +21,11 @@ _NAME = r"[A-Z][\w'’-]*(?:\.[\w'’-]+)*(?:\s+(?:(?:of|de|the|del|la|du)\s+)?[
 _KINDS = (
     r"\"[^\"\n]+\"|(?<!\w)'[^'\n]+'(?!\w)",
     _NAME,
-    rf"\$?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?|(?:{'|'.join(NUMBER_WORDS)})",
+    rf"\$?(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?|(?:{'|'.join(NUMBER_WORDS)})",
     r"[a-z0-9@][\w.@'-]*\w",
 )
 """Items: quoted, names, figures, single words. A list has items of one kind."""
+_FIGURES, _WORDS = 2, 3
 _LISTS = [re.compile(rf"(?<![\w.$])({kind})((?:\s*,\s*(?:{kind}))*)\s*,?\s+and\s+({kind})(?!\w)") for kind in _KINDS]
 _RESPECTIVELY = re.compile(r",?\s*\brespecti?ve?ly\b", re.IGNORECASE)
 _RANGE = re.compile(r"\b(?:between|from)\s*$", re.IGNORECASE)
@@ -36,7 +37,7 @@ class _List:
     start: int
     end: int
     items: tuple[str, ...]
-    figures: bool
+    kind: int
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,14 @@ class Listing:
 
 
 def listing(request: str, *, figures: bool = True) -> Listing | None:
-    """The longest list of the request; with "respectively" all that have as many items as the first. Not `figures`:
-    lists of numbers belong together, as an array. None where there is no list."""
-    found = [each for each in _lists(request) if figures or not each.figures]
+    """The longest list of the request, one of words only where there is no other; with "respectively" all that have as
+    many items as the first. Not `figures`: lists of numbers belong together, as an array. None where there is none."""
+    found = [each for each in _lists(request) if figures or each.kind != _FIGURES]
     if not found:
         return None
     if _RESPECTIVELY.search(request):
         return Listing(request, tuple(each for each in found if len(each.items) == len(found[0].items)))
-    return Listing(request, (max(found, key=lambda each: len(each.items)),))
+    return Listing(request, (max(found, key=lambda each: (each.kind != _WORDS, len(each.items))),))
 
 
 def _lists(request: str) -> list[_List]:
@@ -94,11 +95,11 @@ def _lists(request: str) -> list[_List]:
     for number, pattern in enumerate(_LISTS):
         for match in pattern.finditer(request):
             if not any(match.start() < each.end and each.start < match.end() for each in found):
-                found += _checked(request, match, figures=number == 2)
+                found += _checked(request, match, number)
     return sorted(found, key=lambda each: each.start)
 
 
-def _checked(request: str, match: re.Match[str], *, figures: bool) -> Iterator[_List]:
+def _checked(request: str, match: re.Match[str], kind: int) -> Iterator[_List]:
     start, before = match.start(), request[: match.start()]
     first = match.group(1)
     if _SENTENCE.search(before) and first[0].isupper() and " " in first:
@@ -108,7 +109,7 @@ def _checked(request: str, match: re.Match[str], *, figures: bool) -> Iterator[_
     items = (first, *middle, match.group(3))
     told_apart = len({item.lower() for item in items}) == len(items) <= MOST
     if told_apart and not _RANGE.search(before) and all(words(item) or item[0] in "\"'" for item in items):
-        yield _List(start, match.end(), items, figures)
+        yield _List(start, match.end(), items, kind)
 
 
 def _exchanged(value: Any, each: _List, index: int) -> Any:

@@ -41,6 +41,9 @@ _ENTRY = re.compile(
     r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?(?!\w)|(?<![\w.])-?\.\d+|[a-z]+(?:-[a-z]+)?",
     re.IGNORECASE,
 )
+_UNIT_CHARACTERS = 12
+"""Behind a number, in which its unit is looked for."""
+_PAUSE = re.compile(r"[,.;:?!()]|\b(?:and|or|with|where|when|at|in|to|instead)\b", re.IGNORECASE)
 _BETWEEN = re.compile(r"\s*(?:[,;]\s*)?(?:(?:and|&)\s*)?", re.IGNORECASE)
 _FRACTION = re.compile(r"(\d+)\s*/\s*(\d+)")
 _AFTER = re.compile(r"[\s-]*(%|[a-z]+)")
@@ -71,6 +74,19 @@ def mentions(text: str) -> int:
         count += counts and not within
         within = counts
     return count
+
+
+def quantities_in(text: str) -> list[tuple[set[float], str]]:
+    """Each number with all that it may mean, and the words that say what of: those before and behind it, up to the next
+    number, mark or conjunction ("a stock of 5 M and 300 mL": "a stock of M", "mL")."""
+    entries = [match for match in _ENTRY.finditer(text) if _entry(match.group().lower()) is not None]
+    ends = [0, *(match.end() for match in entries)]
+    starts = [*(match.start() for match in entries[1:]), len(text)]
+    found = []
+    for match, since, until in zip(entries, ends, starts, strict=False):
+        before, after = _PAUSE.split(text[since : match.start()])[-1], _PAUSE.split(text[match.end() : until])[0]
+        found.append((numbers_in(match.group() + text[match.end() : until][:_UNIT_CHARACTERS]), f"{before} {after}"))
+    return found
 
 
 def lists_in(text: str) -> list[list[float]]:
@@ -112,7 +128,9 @@ def _with_unit(value: float, after: re.Match[str] | None) -> set[float]:
     word = after.group(1) if after is not None else ""
     if word == "%":
         word = "percent"
-    if word in _POWERS:
+    if word in _POWERS and (
+        len(word) > 1 or (after is not None and after.group() == word)
+    ):  # "7.6 M" of acid are no millions
         found.add(value * _POWERS[word])
     for factor in _CONVERTED.get(word, ()) or _CONVERTED.get(word.removesuffix("s"), ()):
         found.add(round(value * factor, 10))

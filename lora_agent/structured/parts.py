@@ -39,6 +39,7 @@ _FIRST = re.compile(r"first(?:ly)?\b[\s,:]", re.IGNORECASE)
 _BEFORE = re.compile(rf"^(?:(?:{_ADDS}|first|firstly)\b[\s,:]*)+", re.IGNORECASE)
 _AFTER = re.compile(rf"[\s,:]*(?:\b(?:{_ADDS}|first)[\s,:]*)+$", re.IGNORECASE)
 _QUOTED = re.compile(r"\"[^\"\n]*\"|“[^”\n]*”|(?<!\w)'[^'\n]*'(?!\w)|```.*?```", re.DOTALL)
+_NUMBERS = re.compile(r"\d(?:[\d.]*(?:,\s*|\s+)(?:and\s+)?)+\d")
 _VALUE = re.compile(r"\d[\d.,:/-]*|\"[^\"]+\"|(?<!\w)'[^']+'(?!\w)|(?<![.?!]\s)(?<!^)\b[A-Z]\w+")
 
 
@@ -122,8 +123,8 @@ class _Nearness:
 
 
 def _clauses(request: str) -> Iterator[_Clause]:
-    """Sentences, cut further at the words that join clauses; nothing is cut within quotation marks."""
-    quoted = [match.span() for match in _QUOTED.finditer(request)]
+    """Sentences, cut further at the words that join clauses; nothing is cut in quotation marks or a list of numbers."""
+    quoted = [match.span() for whole in (_QUOTED, _NUMBERS) for match in whole.finditer(request)]
     cuts = sorted(
         (match.start(), match.end(), begins)
         for mark, begins in ((_END, True), (_JOIN, False))

@@ -1,0 +1,60 @@
+"""What a conversation says, as values that an argument may take. Knows texts, no schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from lora_agent.structured.evidence import words
+from lora_agent.structured.numerals import lists_in, mentions, numbers_in, quantities_in
+from lora_agent.structured.phrases import phrases_in
+
+
+@dataclass(frozen=True)
+class Said:
+    texts: tuple[str, ...]
+    request: str | None = None
+    """The last turn, if it wants one thing."""
+
+    @classmethod
+    def of(cls, texts: Sequence[str], request: str | None) -> Said:
+        return cls(tuple(texts), request)
+
+    @cached_property
+    def text(self) -> str:
+        return "\n".join(self.texts)
+
+    @cached_property
+    def numbers(self) -> set[float]:
+        return numbers_in(self.text)
+
+    @cached_property
+    def mentions(self) -> int:
+        """How many numbers are said."""
+        return mentions(self.text)
+
+    @cached_property
+    def quantities(self) -> list[tuple[set[float], set[str]]]:
+        """Each number with all that it may mean, and the words around it."""
+        return [(values, words(around)) for values, around in quantities_in(self.text)]
+
+    @cached_property
+    def lists(self) -> list[list[float]]:
+        """Numbers that stand together, and each number alone."""
+        together = lists_in(self.text)
+        return [*together, *([value] for value in sorted(self.numbers))] if together else []
+
+    @cached_property
+    def phrases(self) -> list[str]:
+        figures = [f"{value:g}" for value in self.numbers if abs(value) < 1e6]
+        return list(dict.fromkeys([*phrases_in(self.texts), *figures]))
+
+    @cached_property
+    def words(self) -> set[str]:
+        return words(self.text)
+
+    @cached_property
+    def requested(self) -> set[str]:
+        """Words of the one thing that is wanted; empty where that is not known."""
+        return words(self.request or "")
