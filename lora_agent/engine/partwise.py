@@ -17,7 +17,7 @@ from lora_agent.engine.narrowing import Wish
 from lora_agent.registry import AdapterPackage
 from lora_agent.structured import calls_schema, normalise_parameters, split_request, validate
 from lora_agent.structured.lists import listing
-from lora_agent.structured.parts import is_one_clause
+from lora_agent.structured.parts import is_one_clause, says_something
 from lora_agent.structured.repeats import Use, repeated
 from lora_agent.types import JsonSchema, Message, Result, Tool, compact_json
 
@@ -70,7 +70,8 @@ class _Calls:
         left = self.options.max_tokens
         for text in texts:
             part = [*messages[:-1], Message(role="user", content=text)]
-            result = self._request(part, replace(self.options, max_tokens=left), Wish(most=wish.most, part=True))
+            wanted = Wish(int(says_something(text, self.tools)), wish.most, part=True)
+            result = self._request(part, replace(self.options, max_tokens=left), wanted)
             yield result
             left -= len(result.logprobs)
             if result.verdict != "valid" or left < 1:

@@ -30,17 +30,19 @@ _ADDS = (
 )
 _END = re.compile(r"(?<=[?!])\s+|(?<=[\w)\"'%°€$])\.\s+(?=[A-Z\"'])|\s*\n\s*|;\s+")
 _JOIN = re.compile(
-    rf",?\s+(?:and|then|also|plus|as well as|after that|afterwards|next|but|while)\b[\s,:]*(?=\S)"
-    rf"|,\s+(?=(?:{_ADDS})\b)",
+    rf",?\s+(?:and|then|as well as|after that|afterwards|but|while)\b[\s,:]*(?=\S)|,\s+(?=(?:{_ADDS})\b)",
     re.IGNORECASE,
 )
-_ADDED = re.compile(rf"(?:{_ADDS})\b", re.IGNORECASE)
+_WISH = 4
+"""Words that a sentence without a value needs to be a part of its own."""
+_ADDED = re.compile(rf"\b(?!and\b)(?:{_ADDS}|as well as)\b", re.IGNORECASE)
+_BEGUN = re.compile(rf"(?:{_ADDS})\b", re.IGNORECASE)
 _FIRST = re.compile(r"first(?:ly)?\b[\s,:]", re.IGNORECASE)
 _BEFORE = re.compile(rf"^(?:(?:{_ADDS}|first|firstly)\b[\s,:]*)+", re.IGNORECASE)
 _AFTER = re.compile(rf"[\s,:]*(?:\b(?:{_ADDS}|first)[\s,:]*)+$", re.IGNORECASE)
 _QUOTED = re.compile(r"\"[^\"\n]*\"|“[^”\n]*”|(?<!\w)'[^'\n]*'(?!\w)|```.*?```", re.DOTALL)
 _NUMBERS = re.compile(r"\d(?:[\d.]*(?:,\s*|\s+)(?:and\s+)?)+\d")
-_VALUE = re.compile(r"\d[\d.,:/-]*|\"[^\"]+\"|(?<!\w)'[^']+'(?!\w)|(?<![.?!]\s)(?<!^)\b[A-Z]\w+")
+_VALUE = re.compile(r"\b\w+[._]\w+|\d[\d.,:/-]*|\"[^\"]+\"|(?<!\w)'[^']+'(?!\w)|(?<![.?!]\s)(?<!^)\b[A-Z]\w+")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class _Clause:
     end: int
     begins: bool
     """After the end of a sentence or of a line, not in the middle of one."""
+    adds: bool
+    """It says of itself that it adds something: more than "and"."""
 
 
 @dataclass
@@ -61,8 +65,8 @@ class _Part:
 def split_request(request: str, tools: Sequence[Tool]) -> list[str]:
     """The parts in order, without the words that join them; [] where the request seems to want one thing.
 
-    It is cut between two clauses that are near to different tools; at a sentence that says of itself that it adds
-    something ("Also, ..."); and between sentences that ask the same of one tool, each with values enough for a call."""
+    It is cut between two clauses that are near to different tools; at one that says of itself that it adds something
+    ("Also, ...", "and then ..."); and between two that ask the same of one tool, each with values enough for a call."""
     if len(request) > LONGEST or not tools:
         return []
     nearness = _Nearness(tools)
@@ -81,6 +85,11 @@ def split_request(request: str, tools: Sequence[Tool]) -> list[str]:
     return [_bare(request[part.start : part.end]) for part in found] if 1 < len(found) <= MOST else []
 
 
+def says_something(request: str, tools: Sequence[Tool]) -> bool:
+    """Whether it has a value that a call could take, or a word of one of the tools."""
+    return bool(_VALUE.search(request)) or bool(_Nearness(tools).near(request))
+
+
 def is_one_clause(request: str) -> bool:
     """Whether it has neither a second sentence nor words that join clauses."""
     return len(request) <= LONGEST and len(list(_clauses(request))) < 2
@@ -88,11 +97,14 @@ def is_one_clause(request: str) -> bool:
 
 def _parted(request: str, before: _Part, clause: _Clause, near: set[int], nearness: _Nearness) -> bool:
     earlier, text = request[before.start : before.end], request[clause.start : clause.end]
-    adds = clause.begins and _ADDED.match(text) is not None
-    if adds and (before.near or _VALUE.search(earlier)):
+    if clause.begins and clause.adds and (before.near or _VALUE.search(earlier)):
+        return True
+    if clause.adds and _VALUE.search(earlier) and _VALUE.search(text):
         return True
     if clause.begins and before.start == 0 and not _VALUE.search(earlier):
         return False  # "It's the end of the quarter. Post a job ...": it says why, not what
+    if clause.begins and not _VALUE.search(text) and len(text.split()) < _WISH:
+        return False  # "Thanks in advance."
     if near and before.near and not near & before.near:
         return True
     return any(nearness.asks_again(earlier, text, tool) for tool in near & before.near)
@@ -130,16 +142,23 @@ def _clauses(request: str) -> Iterator[_Clause]:
         for mark, begins in ((_END, True), (_JOIN, False))
         for match in mark.finditer(request)
     )
-    position, begins = 0, True
+    position, begins, joined = 0, True, ""
     for start, end, ends in cuts:
         if start < position or any(first < start < last for first, last in quoted):
             continue
         if request[position:start].strip():
-            yield _Clause(position, start, begins)
-            begins = ends
+            yield _clause(request, position, start, begins, joined)
+            begins, joined = ends, request[start:end]
         position = end
     if request[position:].strip():
-        yield _Clause(position, len(request), begins)
+        yield _clause(request, position, len(request), begins, joined)
+
+
+def _clause(request: str, start: int, end: int, begins: bool, joined: str) -> _Clause:
+    """`joined`: what stands between it and the clause before."""
+    begun = _BEGUN.match(request, start) if begins or "," in joined or "and" in joined.lower() else None
+    adds = ";" in joined or bool(_ADDED.search(joined)) or begun is not None
+    return _Clause(start, end, begins, adds)
 
 
 def _bare(part: str) -> str:
