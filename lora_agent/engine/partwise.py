@@ -114,7 +114,7 @@ class _Calls:
         """The answer to a request for one thing, or for the same of several."""
         last = messages[-1]
         each = listing(last.content, figures=not self._arrays) if last.role == "user" and wish.most > 1 else None
-        if each is None and last.role == "user" and is_one_clause(last.content):
+        if each is None and last.role == "user" and self._is_one(last.content, wish):
             wish = replace(wish, most=max(1, wish.least))
         found = self._once(messages, options, wish)
         if each is None or (found.verdict == "valid" and each.kept_together(found.output["calls"])):
@@ -127,6 +127,10 @@ class _Calls:
             of_all = self._built(one, calls, one.logprobs * each.count)
             found = found if _over(found, of_all) else of_all
         return replace(found, usage=usage, ms=ms)
+
+    def _is_one(self, request: str, wish: Wish) -> bool:
+        """Whether it seems to want one thing. A part may still be of several sentences that nobody could tell apart."""
+        return is_one_clause(request) if wish.part else not split_request(request, self.tools)
 
     def _once(self, messages: Sequence[Message], options: DecodeOptions, wish: Wish) -> Result:
         """One decode; where two arguments share what was said once, the likelier of two more that leave either out."""

@@ -38,7 +38,7 @@ _SPELLED = re.compile(
 """In the description of a text that is to be spelled in some way of its own: it is left free."""
 _EXAMPLES = re.compile(r"(?:e\.g|such as|for example|either|one of)\b(.*)", re.IGNORECASE | re.DOTALL)
 """What follows may be written as well as what was said."""
-_OF_FLAGS = words("whether true false set flag enable")
+_OF_FLAGS = words("whether true false set flag enable include with")
 _SHORT = 2
 """Characters of a word that are too few to be sure that it was said as a choice ("M") or of a quantity ("m")."""
 
@@ -100,6 +100,8 @@ class _Narrowing:
                     needed += [name] if must else []
                 elif (_is_number(child) and spare <= 0) or self._is_unasked_flag(name, child) or name in without:
                     found = None
+                elif self._is_asked_flag(name, child):
+                    needed.append(name)
             elif name in without and found is not None:
                 found = self._excluding(found, without[name])
             if found is not None or name in needed:
@@ -166,6 +168,11 @@ class _Narrowing:
         """Whether it is a flag with words of its own of which the conversation has none."""
         own = words(f"{spaced(name)} {node.get('description', '')}") - self._common - _OF_FLAGS
         return node.get("type") == "boolean" and bool(own) and not own & self._said.words
+
+    def _is_asked_flag(self, name: str, node: JsonSchema) -> bool:
+        """Whether it is a flag whose own name the request says ("with a garage": `garage`)."""
+        own = words(spaced(name)) - self._common - _OF_FLAGS
+        return node.get("type") == "boolean" and bool(own) and own <= self._said.requested
 
     def _excluding(self, node: Any, value: Any) -> Any:
         """The node without that value, if it has others."""

@@ -26,7 +26,9 @@ _KINDS = (
 )
 """Items: quoted, names, figures, single words. A list has items of one kind."""
 _FIGURES, _WORDS = 2, 3
-_LISTS = [re.compile(rf"(?<![\w.$])({kind})((?:\s*,\s*(?:{kind}))*)\s*,?\s+and\s+({kind})(?!\w)") for kind in _KINDS]
+_LISTS = [
+    re.compile(rf"(?<![\w.$-])({kind})((?:\s*,\s*(?:{kind}))*)\s*,?\s+and\s+({kind})(?![\w-])") for kind in _KINDS
+]
 _RESPECTIVELY = re.compile(r",?\s*\brespecti?ve?ly\b", re.IGNORECASE)
 _RANGE = re.compile(r"\b(?:between|from)\s*$", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?:^|[.?!:]\s+|\n\s*)$")

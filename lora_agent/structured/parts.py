@@ -28,9 +28,16 @@ _ADDS = (
     r"and|then|also|second|secondly|third|next|finally|lastly|additionally|besides|furthermore|moreover|plus|oh"
     r"|one more thing|in addition|on top of that|after that|afterwards|while you are at it"
 )
-_END = re.compile(r"(?<=[?!])\s+|(?<=[\w)\"'%°€$])\.\s+(?=[A-Z\"'])|\s*\n\s*|;\s+")
+_ASKS = (
+    r"how|what|which|who|when|where|why|add|book|buy|calculate|call|cancel|change|check|compute|convert|copy|count|create"
+    r"|delete|determine|draw|estimate|find|flip|get|give|list|log|look|make|move|open|order|play|put|read|record|register"
+    r"|remind|remove|reserve|roll|save|schedule|search|send|set|show|solve|sort|start|stop|tell|track|translate|turn"
+    r"|update|write"
+)
+"""Words that begin a question or a command."""
+_END = re.compile(r"(?<=[?!])\s+|(?<=[.?!][\"'”])\s+(?=[A-Z])|(?<=[\w)\"'%°€$])\.\s+(?=[A-Z\"'])|\s*\n\s*|;\s+")
 _JOIN = re.compile(
-    rf",?\s+(?:and|then|as well as|after that|afterwards|but|while)\b[\s,:]*(?=\S)|,\s+(?=(?:{_ADDS})\b)",
+    rf",?\s+(?:and|then|as well as|after that|afterwards|but|while)\b[\s,:]*(?=\S)|,\s+(?=(?:{_ADDS}|{_ASKS})\b)",
     re.IGNORECASE,
 )
 _WISH = 4
@@ -42,6 +49,7 @@ _BEFORE = re.compile(rf"^(?:(?:{_ADDS}|first|firstly)\b[\s,:]*)+", re.IGNORECASE
 _AFTER = re.compile(rf"[\s,:]*(?:\b(?:{_ADDS}|first)[\s,:]*)+$", re.IGNORECASE)
 _QUOTED = re.compile(r"\"[^\"\n]*\"|“[^”\n]*”|(?<!\w)'[^'\n]*'(?!\w)|```.*?```", re.DOTALL)
 _NUMBERS = re.compile(r"\d(?:[\d.]*(?:,\s*|\s+)(?:and\s+)?)+\d")
+_SAID = re.compile(r"\w")
 _VALUE = re.compile(r"\b\w+[._]\w+|\d[\d.,:/-]*|\"[^\"]+\"|(?<!\w)'[^']+'(?!\w)|(?<![.?!]\s)(?<!^)\b[A-Z]\w+")
 
 
@@ -92,7 +100,7 @@ def says_something(request: str, tools: Sequence[Tool]) -> bool:
 
 def is_one_clause(request: str) -> bool:
     """Whether it has neither a second sentence nor words that join clauses."""
-    return len(request) <= LONGEST and len(list(_clauses(request))) < 2
+    return len(list(_clauses(request))) < 2
 
 
 def _parted(request: str, before: _Part, clause: _Clause, near: set[int], nearness: _Nearness) -> bool:
@@ -146,11 +154,11 @@ def _clauses(request: str) -> Iterator[_Clause]:
     for start, end, ends in cuts:
         if start < position or any(first < start < last for first, last in quoted):
             continue
-        if request[position:start].strip():
+        if _SAID.search(request, position, start):
             yield _clause(request, position, start, begins, joined)
             begins, joined = ends, request[start:end]
         position = end
-    if request[position:].strip():
+    if _SAID.search(request, position):
         yield _clause(request, position, len(request), begins, joined)
 
 
@@ -164,6 +172,6 @@ def _clause(request: str, start: int, end: int, begins: bool, joined: str) -> _C
 def _bare(part: str) -> str:
     text = part.strip()
     if not text.endswith((".", "?", "!")):
-        text = _AFTER.sub("", text)
+        text = _AFTER.sub("", text) or text
     text = _BEFORE.sub("", text) or text
     return text[0].upper() + text[1:]
