@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lora_agent.structured.evidence import words
-from lora_agent.structured.numerals import NUMBER_WORDS, numbers_in
+from lora_agent.structured.numerals import NUMBER_WORDS, number_of
 from lora_agent.types import compact_json
 
 MOST = 8
@@ -120,7 +120,7 @@ def _exchanged(value: Any, each: _List, index: int) -> Any:
     if isinstance(value, str):
         place = re.compile(rf"(?<!\w){re.escape(first)}(?!\w)", re.IGNORECASE)
         return place.sub(lambda _: other, value) if place.search(value) else None
-    if isinstance(value, int | float) and not isinstance(value, bool) and numbers_in(first) == {float(value)}:
-        numbers = numbers_in(other)
-        return type(value)(min(numbers)) if len(numbers) == 1 else None
+    if isinstance(value, int | float) and not isinstance(value, bool) and number_of(first.lstrip("$")) == value:
+        number = number_of(other.lstrip("$"))
+        return number if number is None or isinstance(value, float) else int(number)
     return None

@@ -79,7 +79,7 @@ def mentions(text: str) -> int:
 def quantities_in(text: str) -> list[tuple[set[float], str]]:
     """Each number with all that it may mean, and the words that say what of: those before and behind it, up to the next
     number, mark or conjunction ("a stock of 5 M and 300 mL": "a stock of M", "mL")."""
-    entries = [match for match in _ENTRY.finditer(text) if _entry(match.group().lower()) is not None]
+    entries = [match for match in _ENTRY.finditer(text) if number_of(match.group()) is not None]
     ends = [0, *(match.end() for match in entries)]
     starts = [*(match.start() for match in entries[1:]), len(text)]
     found = []
@@ -94,7 +94,7 @@ def lists_in(text: str) -> list[list[float]]:
     found: list[list[float]] = []
     end = 0
     for match in _ENTRY.finditer(text):
-        value = _entry(match.group().lower())
+        value = number_of(match.group())
         if value is None:
             continue
         if found and _BETWEEN.fullmatch(text, end, match.start()):
@@ -105,14 +105,15 @@ def lists_in(text: str) -> list[list[float]]:
     return [entries for entries in found if len(entries) > 1]
 
 
-def _entry(text: str) -> float | None:
-    """A figure ("1,200", "-3", ".5", "1e-3") or a number word ("seven", "twenty-five")."""
-    if text in _SMALL:
-        return float(_SMALL[text])
-    tens, _, units = text.partition("-")
+def number_of(text: str) -> float | None:
+    """A figure ("1,200", "-3", ".5", "1e-3") or a number word ("seven", "twenty-five"); None for anything else."""
+    low = text.lower()
+    if low in _SMALL:
+        return float(_SMALL[low])
+    tens, _, units = low.partition("-")
     if tens in _TENS and units in _UNITS:
         return float(_SMALL[tens] + _SMALL[units])
-    return None if text[-1].isalpha() else float(text.replace(",", ""))
+    return float(low.replace(",", "")) if re.fullmatch(r"-?[\d,]*\d(?:\.\d+)?(?:e[+-]?\d+)?|-?\.\d+", low) else None
 
 
 def _readings(figure: str) -> Iterator[float]:

@@ -104,14 +104,14 @@ def is_one_clause(request: str) -> bool:
 
 
 def _parted(request: str, before: _Part, clause: _Clause, near: set[int], nearness: _Nearness) -> bool:
+    had = _VALUE.search(request, before.start, before.end) is not None
+    has = _VALUE.search(request, clause.start, clause.end) is not None
     earlier, text = request[before.start : before.end], request[clause.start : clause.end]
-    if clause.begins and clause.adds and (before.near or _VALUE.search(earlier)):
+    if clause.adds and ((clause.begins and (before.near or had)) or (had and has)):
         return True
-    if clause.adds and _VALUE.search(earlier) and _VALUE.search(text):
-        return True
-    if clause.begins and before.start == 0 and not _VALUE.search(earlier):
+    if clause.begins and before.start == 0 and not had:
         return False  # "It's the end of the quarter. Post a job ...": it says why, not what
-    if clause.begins and not _VALUE.search(text) and len(text.split()) < _WISH:
+    if clause.begins and not has and len(text.split()) < _WISH:
         return False  # "Thanks in advance."
     if near and before.near and not near & before.near:
         return True

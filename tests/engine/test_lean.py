@@ -9,8 +9,8 @@ from typing import cast
 import pytest
 import torch
 
-from lora_agent.engine.contract import lean
 from lora_agent.engine.local.decode import DecodeOptions, RowDecode
+from lora_agent.engine.narrowing import ANY, Wish, lean
 from lora_agent.registry import AdapterPackage
 from lora_agent.structured import Vocabulary, calls_schema, compile_schema
 from lora_agent.structured.candidates import NO_CALL
@@ -48,5 +48,6 @@ def test_a_lean_decides_what_is_nearly_even(base_dir: Path) -> None:
 def test_it_follows_the_words_that_request_and_tools_share(text: str, near: bool) -> None:
     package = cast("AdapterPackage", SimpleNamespace(spec=SimpleNamespace(output="tool_calls")))
     inputs = {"messages": [{"role": "user", "content": text}]}
-    assert lean(package, inputs, [MAIL]) == (NONE, NO_CALL[near])
-    assert lean(package, inputs, []) is None
+    assert lean(package, inputs, [MAIL], ANY) == (NONE, NO_CALL[near])
+    assert lean(package, inputs, [], ANY) is None
+    assert lean(package, inputs, [MAIL], Wish(part=True)) is None

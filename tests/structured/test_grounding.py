@@ -168,3 +168,71 @@ def test_what_users_say_is_not_left_on_disk(
     assert not list(tmp_path.iterdir())
     output_grammar("tool_calls", {}, inputs, [tool], vocabulary, 128, narrow=False)
     assert [path for path in tmp_path.iterdir() if "Mona" not in path.read_text()]
+
+
+def asked(text: str, required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
+    """The parameters that a tool is left with after a request for one thing."""
+    schema = {"type": "object", "properties": properties, "required": list(required)}
+    (tool,) = grounded([Tool(name="t", description="", parameters=schema)], [text], text)
+    return tool.parameters
+
+
+UNIT = {"enum": ["celsius", "fahrenheit"]}
+GARAGE = {"type": "boolean", "description": "Only those with one"}
+
+
+def test_a_choice_that_the_request_names_is_made_and_another_is_not() -> None:
+    named = asked("Oslo in Fahrenheit", unit=UNIT)
+    assert named["properties"]["unit"]["enum"] == ["fahrenheit"]
+    assert named["required"] == ["unit"]
+    assert "unit" not in asked("Oslo", unit=UNIT)["properties"]
+    assert asked("Oslo", ("unit",), unit=UNIT)["properties"]["unit"] == UNIT
+    single = {"enum": ["S", "M"]}  # letters are no words to be sure of
+    assert (
+        "required" not in asked("I'm looking for size M", size=single)
+        or "size" not in asked("I'm", size=single)["required"]
+    )
+
+
+def test_a_flag_needs_its_words() -> None:
+    assert asked("a house with a garage", garage=GARAGE)["required"] == ["garage"]
+    assert "garage" not in asked("a house", garage=GARAGE)["properties"]
+
+
+def test_no_more_numbers_than_were_said() -> None:
+    number = {"type": "integer"}
+    assert set(asked("for 5 people", ("people",), people=number, nights=number)["properties"]) == {"people"}
+    assert set(asked("5 people, 2 nights", ("people",), people=number, nights=number)["properties"]) == {
+        "people",
+        "nights",
+    }
+
+
+def test_a_number_goes_where_its_words_are() -> None:
+    number = {"type": "number"}
+    found = asked("a stock of 5 km and 300 liters", ("km", "liters"), km=number, liters=number)["properties"]
+    assert found == {"km": {"enum": [5, 5000]}, "liters": {"enum": [300]}}  # 5 km are 5000 m
+
+
+def test_arrays_of_numbers_are_the_lists_that_were_said() -> None:
+    array = {"type": "array", "items": {"type": "number"}}
+    found = asked("the correlation of 1, 2 and 3 with (4, 5 and 7.5)", ("x",), x=array)["properties"]["x"]["enum"]
+    assert [1, 2, 3] in found
+    assert [4, 5, 7.5] in found
+    assert [1, 2] not in found
+
+
+def test_examples_in_a_description_may_be_written_too() -> None:
+    node = {"type": "string", "description": "Kind of image, e.g. visible or infrared"}
+    found = asked("an ultraviolet image", kind=node)["properties"]["kind"]["enum"]
+    assert {"ultraviolet", "infrared"} <= set(found)
+
+
+def test_a_long_conversation_over_many_tools_still_compiles(vocabulary: Vocabulary) -> None:
+    properties = {f"p{n}": {"type": "string"} for n in range(8)}
+    tools = [
+        Tool(name=f"t{n}", description="", parameters={"type": "object", "properties": properties}) for n in range(12)
+    ]
+    text = " ".join(f"word{n}" for n in range(2_000))
+    inputs = {"messages": [{"role": "user", "content": text}]}
+    assert output_grammar("tool_calls", {}, inputs, tools, vocabulary, 64)
