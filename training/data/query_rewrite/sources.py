@@ -83,6 +83,12 @@ def read_cast(data: Path, rng: random.Random) -> tuple[list[Turn], Counter[str]]
     return turns, drops
 
 
+def read_passages(data: Path) -> dict[str, str]:
+    """The passage or reply that answers a turn, by the turn's human rewrite (2021 and 2022)."""
+    exchanges = (exchange for _, _, topic in _topics(data) for exchange in topic)
+    return {exchange.rewrite: exchange.reply for exchange in exchanges if exchange.rewrite and exchange.reply}
+
+
 def _topics(data: Path) -> Iterator[tuple[int, int, list[Exchange]]]:
     files = _unpack(data / ARCHIVE)
     rewrites: dict[str, str] = {}
