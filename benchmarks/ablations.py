@@ -15,7 +15,6 @@ import json
 import os
 import random
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -95,7 +94,6 @@ def _run(name: str, given: argparse.Namespace) -> dict[str, Any]:
     base = load_for(recipe)
     encoder = _encoder(run, base, fit.max_tokens)
     rows = encoder(_choose(given.data / "tool_call" / "train.jsonl.gz", given.rows, setting.keep))
-    started = time.monotonic()
     if setting.sixteen_bit:
         base = load_base(recipe.base, quantization="none", kernels="unpacked", dtype=torch.float32)
     model = add_adapter(base, recipe, steps=len(plan(rows, fit)))
@@ -103,7 +101,6 @@ def _run(name: str, given: argparse.Namespace) -> dict[str, Any]:
         if parameter.requires_grad and not any(layer in key for layer in setting.layers):
             parameter.requires_grad_(False)
     done = train(model, rows, fit, folder, key=name, on_step=lambda p: print(f"{name}: step {p.step}", file=sys.stderr))
-    seconds = time.monotonic() - started
     if setting.sixteen_bit:
         model = _moved(model, load_for(recipe), recipe)
     dev = _dev(given)
@@ -111,7 +108,7 @@ def _run(name: str, given: argparse.Namespace) -> dict[str, Any]:
     found = {
         "losses": losses,
         "rows": len(rows),
-        "seconds": round(seconds, 1),
+        "seconds": round(done.seconds, 1),
         "trained": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "peak_mib": metrics.read(folder)[-1]["peak_mib"],
         "steps": done.step,

@@ -26,9 +26,8 @@ def sources(run: Run) -> list[dict[str, Any]]:
         ]
     before, name = _before(run), f"{run.recipe.name} {run.recipe.version}"
     if run.fit.max_steps == 0:  # the adapter itself learnt nothing from these rows
-        name += ", plain variant"
-        before += [{**entry, "by": name} for entry in _own(run)] if run.recipe.variants else []
-        return before
+        learnt = bool(run.recipe.variants) and run.recipe.variant.max_steps != 0
+        return [*before, *({**entry, "by": f"{name}, plain variant"} for entry in _own(run) if learnt)]
     return [*before, *({**entry, "by": name} for entry in _own(run))] if before else _own(run)
 
 
