@@ -39,6 +39,8 @@ _SPELLED = re.compile(
 _EXAMPLES = re.compile(r"(?:e\.g|such as|for example|either|one of)\b(.*)", re.IGNORECASE | re.DOTALL)
 """What follows may be written as well as what was said."""
 _OF_FLAGS = words("whether true false set flag enable include with")
+_PERCENT = words("percent percentage")
+"""Of a number that is one: 5 % is 5 there, and 0.05 elsewhere perhaps."""
 _SHORT = 2
 """Characters of a word that are too few to be sure that it was said as a choice ("M") or of a quantity ("m")."""
 
@@ -93,7 +95,7 @@ class _Narrowing:
         numbers = self._quantities({name: child for name, child in properties.items() if _is_number(child)})
         kept = {}
         for name, child in properties.items():
-            found = self._value(child, numbers.get(name))
+            found = self._value(child, name, numbers.get(name))
             if name not in needed and isinstance(child, dict):
                 if _is_choice(child):
                     found, must = self._choice(child)
@@ -108,14 +110,16 @@ class _Narrowing:
                 kept[name] = child if found is None else found
         return {**node, "properties": kept, **({"required": needed} if needed else {})}
 
-    def _value(self, node: Any, numbers: set[float] | None = None) -> Any:
-        """A schema of what may be written; None where nothing that was said would do. `numbers`: those that are said
-        with words of this parameter."""
+    def _value(self, node: Any, name: str = "", numbers: set[float] | None = None) -> Any:
+        """A schema of what may be written for the parameter `name`; None where nothing that was said would do.
+        `numbers`: those that are said with words of this parameter."""
         if not isinstance(node, dict) or _FREE & node.keys():
             return node
         match node.get("type"):
             case "integer" | "number":
                 allowed = _valid(node, numbers or ()) or self._numbers(node)
+                if _PERCENT & words(f"{spaced(name)} {node.get('description', '')}"):
+                    allowed = [value for value in allowed if value in self._said.figures] or allowed
                 return {"enum": allowed} if allowed else None
             case "string":
                 return self._text(node)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from lora_agent.structured.evidence import words
-from lora_agent.structured.numerals import lists_in, mentions, numbers_in, quantities_in
+from lora_agent.structured.numerals import lists_in, mentions, number_of, numbers_in, quantities_in
 from lora_agent.structured.phrases import phrases_in
 
 
@@ -28,6 +29,11 @@ class Said:
     @cached_property
     def numbers(self) -> set[float]:
         return numbers_in(self.text)
+
+    @cached_property
+    def figures(self) -> set[float]:
+        """The numbers as they were said, in no other unit."""
+        return {value for value in map(number_of, re.findall(r"[\w.,-]*\w", self.text)) if value is not None}
 
     @cached_property
     def mentions(self) -> int:

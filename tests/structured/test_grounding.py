@@ -236,3 +236,9 @@ def test_a_long_conversation_over_many_tools_still_compiles(vocabulary: Vocabula
     text = " ".join(f"word{n}" for n in range(2_000))
     inputs = {"messages": [{"role": "user", "content": text}]}
     assert output_grammar("tool_calls", {}, inputs, tools, vocabulary, 64)
+
+
+def test_five_percent_is_five_where_percents_are_asked_for() -> None:
+    share, percent = {"type": "number"}, {"type": "number", "description": "The rate in percent"}
+    found = asked("at 4.5 %", ("share", "rate"), share=share, rate=percent)["properties"]
+    assert found == {"share": {"enum": [0.045, 4.5]}, "rate": {"enum": [4.5]}}
