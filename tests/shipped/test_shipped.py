@@ -11,6 +11,7 @@ import pytest
 from lora_agent import Engine
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.registry import Registry, plain_lora
+from lora_agent.types import compact_json
 from tests.cases import DOCUMENTS, WEATHER
 
 pytestmark = pytest.mark.slow
@@ -60,6 +61,42 @@ def test_citations_are_ids_that_were_given(engine: LocalEngine) -> None:
     assert result.verdict == "valid"
     assert set(result.output["citations"]) <= {"a", "b"}
     assert bool(result.output["citations"]) == result.output["answerable"]
+
+
+WISHES = {
+    "messages": [{"role": "user", "content": "What is the weather in Lagos? Also, convert 20 dollars to euros."}],
+    "tools": [
+        {
+            "name": "get_weather",
+            "description": "The weather in a city.",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+        },
+        {
+            "name": "convert_currency",
+            "description": "Converts an amount of money from one currency to another.",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "amount": {"type": "number"},
+                    "source": {"type": "string"},
+                    "target": {"type": "string"},
+                },
+                "required": ["amount", "source", "target"],
+            },
+        },
+    ],
+}
+
+
+def test_several_things_are_called_for_one_by_one(engine: LocalEngine) -> None:
+    result = engine.call("tool_call", WISHES)
+    weather, money = result.output["calls"]
+    assert weather == {"name": "get_weather", "arguments": {"city": "Lagos"}}
+    assert (money["name"], money["arguments"]["amount"]) == ("convert_currency", 20)
+    assert result.raw == compact_json(result.output)
+    assert result.confidence is not None
+    both = engine.call_batch([("tool_call", WISHES), ("tool_call", WISHES)])
+    assert [one.output for one in both] == [result.output, result.output]
 
 
 def test_one_prefill_serves_all(engine: LocalEngine) -> None:
