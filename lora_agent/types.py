@@ -178,7 +178,8 @@ class Result:
     closed_early: bool = False
     """Valid, but finished by the shortest way because the token budget was nearly spent."""
     token_logprobs: tuple[TokenLogprob, ...] = ()
-    """Per token of `raw`, where the caller asked for `top_logprobs`."""
+    """Per token of `raw`, where the caller asked for `top_logprobs`; of tool calls that were put together from several
+    decodes, per token of those."""
     preamble: str | None = None
     """The free text before the value, where one was asked for."""
     redecoded: int = 0

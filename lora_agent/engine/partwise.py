@@ -15,13 +15,13 @@ from lora_agent.engine.contract import confidence
 from lora_agent.engine.local.decode import DecodeOptions
 from lora_agent.engine.narrowing import Wish
 from lora_agent.registry import AdapterPackage
-from lora_agent.structured import calls_schema, normalise_parameters, split_request, validate
+from lora_agent.structured import calls_schema, split_request, validate
+from lora_agent.structured.grounding import takes_numbers_together
 from lora_agent.structured.lists import listing
 from lora_agent.structured.parts import is_one_clause, says_something
 from lora_agent.structured.repeats import Use, repeated
 from lora_agent.types import JsonSchema, Message, Result, Tool, compact_json
 
-_NUMBERS = ("integer", "number")
 Ask = Callable[[Sequence[Message], DecodeOptions, Wish], Result]
 """One decode of an adapter on a conversation."""
 
@@ -59,7 +59,7 @@ class _Calls:
     def answer(self, messages: Sequence[Message], wish: Wish, watch: Callable[[str], None] | None) -> Result:
         found = self._request(messages, self.options, wish)
         texts = parts_of(self.package, messages, self.tools, wish.most)
-        if texts and found.finish_reason not in ("cancelled", "deadline"):
+        if texts and not _is_stopped(found):
             found = self._likelier(found, list(self._parts(messages, texts, wish)), len(texts), wish)
         if watch is not None:
             watch(found.raw)
@@ -104,11 +104,7 @@ class _Calls:
     @cached_property
     def _arrays(self) -> bool:
         """Whether a tool takes numbers together."""
-        return any(
-            isinstance(node, dict) and node.get("type") == "array" and (node.get("items") or {}).get("type") in _NUMBERS
-            for tool in self.tools
-            for node in (normalise_parameters(tool.parameters).schema.get("properties") or {}).values()
-        )
+        return any(takes_numbers_together(tool) for tool in self.tools)
 
     def _request(self, messages: Sequence[Message], options: DecodeOptions, wish: Wish) -> Result:
         """The answer to a request for one thing, or for the same of several."""
@@ -117,7 +113,9 @@ class _Calls:
         if each is None and last.role == "user" and self._is_one(last.content, wish):
             wish = replace(wish, most=max(1, wish.least))
         found = self._once(messages, options, wish)
-        if each is None or (found.verdict == "valid" and each.kept_together(found.output["calls"])):
+        if each is None or _is_stopped(found):
+            return found
+        if found.verdict == "valid" and each.kept_together(found.output["calls"]):
             return found
         one = self._once([*messages[:-1], Message(role="user", content=each.first)], options, wish)
         usage, ms = found.usage + one.usage, found.ms + one.ms
@@ -148,6 +146,10 @@ class _Calls:
         if result.verdict != "valid":
             return None
         return repeated(result.output["calls"], self.tools, [message.content for message in messages])
+
+
+def _is_stopped(result: Result) -> bool:
+    return result.finish_reason in ("cancelled", "deadline")
 
 
 def _over(one: Result, other: Result) -> bool:

@@ -63,6 +63,18 @@ def grounded(
     return [_Narrowing(tool, said, without, sum(map(len, said.phrases)) <= room).tool() for tool in tools]
 
 
+def takes_numbers_together(tool: Tool) -> bool:
+    """Whether one of its parameters is an array of numbers."""
+    try:
+        properties = normalise(tool.parameters).schema.get("properties")
+    except SchemaError:
+        return False
+    nodes = properties.values() if isinstance(properties, dict) else ()
+    return any(
+        isinstance(node, dict) and node.get("type") == "array" and _is_number(node.get("items")) for node in nodes
+    )
+
+
 class _Narrowing:
     def __init__(self, tool: Tool, said: Said, without: Collection[Use], texts: bool) -> None:
         self._tool = tool
