@@ -242,3 +242,7 @@ def test_five_percent_is_five_where_percents_are_asked_for() -> None:
     share, percent = {"type": "number"}, {"type": "number", "description": "The rate in percent"}
     found = asked("at 4.5 %", ("share", "rate"), share=share, rate=percent)["properties"]
     assert found == {"share": {"enum": [0.045, 4.5]}, "rate": {"enum": [4.5]}}
+    percentile = {"type": "integer"}
+    assert (
+        90 in asked("the 90th percentile", ("percentile",), percentile=percentile)["properties"]["percentile"]["enum"]
+    )
