@@ -18,7 +18,7 @@ from lora_agent.registry import AdapterPackage
 from lora_agent.structured import calls_schema, split_request, validate
 from lora_agent.structured.grounding import takes_numbers_together
 from lora_agent.structured.lists import listing
-from lora_agent.structured.parts import is_one_clause, says_something
+from lora_agent.structured.parts import is_one_clause, joins_nothing, says_something
 from lora_agent.structured.repeats import Use, repeated
 from lora_agent.types import JsonSchema, Message, Result, Tool, compact_json
 
@@ -128,7 +128,9 @@ class _Calls:
 
     def _is_one(self, request: str, wish: Wish) -> bool:
         """Whether it seems to want one thing. A part may still be of several sentences that nobody could tell apart."""
-        return is_one_clause(request) if wish.part else not split_request(request, self.tools)
+        if wish.part:
+            return is_one_clause(request)
+        return is_one_clause(request) or (joins_nothing(request) and not split_request(request, self.tools))
 
     def _once(self, messages: Sequence[Message], options: DecodeOptions, wish: Wish) -> Result:
         """One decode; where two arguments share what was said once, the likelier of two more that leave either out."""

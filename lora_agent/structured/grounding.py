@@ -39,7 +39,7 @@ _SPELLED = re.compile(
 _EXAMPLES = re.compile(r"(?:e\.g|such as|for example|either|one of)\b(.*)", re.IGNORECASE | re.DOTALL)
 """What follows may be written as well as what was said."""
 _OF_FLAGS = words("whether true false set flag enable include with")
-_PERCENT = re.compile(r"\bpercent(?:age|s)?\b|%", re.IGNORECASE)
+_PERCENT = re.compile(r"\bpercent(?:age|s)?\b", re.IGNORECASE)
 """Of a number that is one: 5 % is 5 there, and 0.05 elsewhere perhaps."""
 _SHORT = 2
 """Characters of a word that are too few to be sure that it was said as a choice ("M") or of a quantity ("m")."""

@@ -18,6 +18,8 @@ from lora_agent.types import compact_json
 MOST = 8
 """Items of a list."""
 _NAME = r"[A-Z][\w'’-]*(?:\.[\w'’-]+)*(?:\s+(?:(?:of|de|the|del|la|du)\s+)?[A-Z0-9][\w'’-]*)*"
+_AGAIN = r"(?:in|for|of|to|from|at|on|with)\s+"
+"""The preposition of a list may be said again: "in Paris and in Rome"."""
 _KINDS = (
     r"\"[^\"\n]+\"|(?<!\w)'[^'\n]+'(?!\w)",
     _NAME,
@@ -27,7 +29,10 @@ _KINDS = (
 """Items: quoted, names, figures, single words. A list has items of one kind."""
 _FIGURES, _WORDS = 2, 3
 _LISTS = [
-    re.compile(rf"(?<![\w.$-])({kind})((?:\s*,\s*(?:{kind}))*)\s*,?\s+and\s+({kind})(?![\w-])") for kind in _KINDS
+    re.compile(
+        rf"(?<![\w.$-])({kind})((?:\s*,\s*(?:{_AGAIN})?(?:{kind}))*)\s*,?\s+and\s+(?:{_AGAIN})?({kind})(?![\w-])"
+    )
+    for kind in _KINDS
 ]
 _RESPECTIVELY = re.compile(r",?\s*\brespecti?ve?ly\b", re.IGNORECASE)
 _RANGE = re.compile(r"\b(?:between|from)\s*$", re.IGNORECASE)
@@ -107,19 +112,21 @@ def _checked(request: str, match: re.Match[str], kind: int) -> Iterator[_List]:
     if _SENTENCE.search(before) and first[0].isupper() and " " in first:
         verb, first = first.split(" ", 1)  # "Show Rome and Oslo"
         start += len(verb) + 1
-    middle = [item for item in re.split(r"\s*,\s*", match.group(2)) if item]
+    middle = [item for item in re.split(rf"\s*,\s*(?:{_AGAIN})?", match.group(2)) if item]
     items = (first, *middle, match.group(3))
     told_apart = len({item.lower() for item in items}) == len(items) <= MOST
+    numbers = [number_of(item.lstrip("$")) is not None for item in items]
+    if kind != _FIGURES and any(numbers):
+        return  # "bread and two bottles of milk"
     if told_apart and not _RANGE.search(before) and all(words(item) or item[0] in "\"'" for item in items):
         yield _List(start, match.end(), items, kind)
 
 
 def _exchanged(value: Any, each: _List, index: int) -> Any:
-    """The value with the list's item `index` in the place of its first; None if that is not in it."""
+    """The list's item `index` where the value is its first; None where it is not."""
     first, other = each.items[0].strip("\"'"), each.items[index].strip("\"'")
     if isinstance(value, str):
-        place = re.compile(rf"(?<!\w){re.escape(first)}(?!\w)", re.IGNORECASE)
-        return place.sub(lambda _: other, value) if place.search(value) else None
+        return other if value.lower().removeprefix("the ").strip() == first.lower().removeprefix("the ") else None
     if isinstance(value, int | float) and not isinstance(value, bool) and number_of(first.lstrip("$")) == value:
         number = number_of(other.lstrip("$"))
         return number if number is None or isinstance(value, float) else int(number)

@@ -42,6 +42,7 @@ _JOIN = re.compile(
 )
 _WISH = 4
 """Words that a sentence without a value needs to be a part of its own."""
+_JOINS = re.compile(r"\b(?:and|also|plus|both|each|as well as)\b|[&;]", re.IGNORECASE)
 _ADDED = re.compile(rf"\b(?!and\b)(?:{_ADDS}|as well as)\b", re.IGNORECASE)
 _BEGUN = re.compile(rf"(?:{_ADDS})\b", re.IGNORECASE)
 _FIRST = re.compile(r"first(?:ly)?\b[\s,:]", re.IGNORECASE)
@@ -101,6 +102,11 @@ def says_something(request: str, tools: Sequence[Tool]) -> bool:
 def is_one_clause(request: str) -> bool:
     """Whether it has neither a second sentence nor words that join clauses."""
     return len(list(_clauses(request))) < 2
+
+
+def joins_nothing(request: str) -> bool:
+    """Whether it has no word that joins one thing to another."""
+    return _JOINS.search(request) is None
 
 
 def _parted(request: str, before: _Part, clause: _Clause, near: set[int], nearness: _Nearness) -> bool:

@@ -15,6 +15,7 @@ from lora_agent.structured.lists import listing
     ("request_", "first", "items"),
     [
         ("Weather in Rome, New York and Oslo", "Weather in Rome", [("Rome", "New York", "Oslo")]),
+        ("Weather in Rome and in Oslo", "Weather in Rome", [("Rome", "Oslo")]),
         ("Show Rome and Oslo on a map", "Show Rome on a map", [("Rome", "Oslo")]),
         ("Roll dice with 6, eight and 20 sides", "Roll dice with 6 sides", [("6", "eight", "20")]),
         ("Look up copper and zinc.", "Look up copper.", [("copper", "zinc")]),
@@ -56,6 +57,7 @@ def test_the_other_calls_follow_from_the_first() -> None:
     assert found.calls(call(city="Rome", days=2)) == [call(city="Rome", days=2), call(city="Oslo", days=3)]
     assert found.calls(call(city="Rome")) is None  # the days are in no argument
     assert found.calls(call(city="Paris", days=2)) is None
+    assert found.calls(call(city="Rome, Italy", days=2)) is None
     assert found.kept_together([call(city=["Rome", "Oslo"])])
     assert not found.kept_together([call(city="Rome")])
 

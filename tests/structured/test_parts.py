@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_agent.structured import split_request
-from lora_agent.structured.parts import LONGEST, MOST, is_one_clause, says_something
+from lora_agent.structured.parts import LONGEST, MOST, is_one_clause, joins_nothing, says_something
 from lora_agent.types import Tool
 
 
@@ -84,3 +84,8 @@ def test_what_says_nothing_needs_no_call() -> None:
     assert says_something("it's for Rome 5", TOOLS)
     assert says_something("some weather", TOOLS)
     assert not says_something("thank you very much", TOOLS)
+
+
+def test_what_joins_things_may_want_several() -> None:
+    assert joins_nothing("The weather in Rome. We leave at noon.")
+    assert not joins_nothing("The weather in Rome and somewhere near Oslo.")
