@@ -42,7 +42,9 @@ _OF_FLAGS = words("whether true false set flag enable include with")
 _PERCENT = re.compile(r"\bpercent(?:age|s)?\b", re.IGNORECASE)
 """Of a number that is one: 5 % is 5 there, and 0.05 elsewhere perhaps."""
 _SHORT = 2
-"""Characters of a word that are too few to be sure that it was said as a choice ("M") or of a quantity ("m")."""
+"""Characters of a word that are too few to be sure that it was said as a choice ("f") or of a quantity ("m")."""
+_CODE = 4
+"""Characters of a code in capitals, at most."""
 
 
 def grounded(
@@ -177,7 +179,7 @@ class _Narrowing:
     def _choice(self, node: JsonSchema) -> tuple[Any, bool]:
         """What is left of an optional choice, and whether it must be made."""
         heard = [value for value in node["enum"] if _is_said(value, self._said.words)]
-        asked = any(_is_said(value, self._said.requested) and len(value) > _SHORT for value in heard)
+        asked = any(_is_said(value, self._said.requested) for value in heard)
         return ({**node, "enum": heard} if heard else None), asked
 
     def _is_unasked_flag(self, name: str, node: JsonSchema) -> bool:
@@ -202,9 +204,12 @@ def _is_number(node: Any) -> bool:
 
 
 def _is_choice(node: JsonSchema) -> bool:
-    """An enum of texts that have words of their own, so that it can be seen which was said."""
+    """An enum of words, so that it can be seen which was said; of letters ("f") and codes ("EUR") it cannot."""
     values = node.get("enum")
-    return bool(isinstance(values, list) and values and all(isinstance(v, str) and words(spaced(v)) for v in values))
+    if not isinstance(values, list) or not values or not all(isinstance(value, str) for value in values):
+        return False
+    codes = any(value.isupper() and len(value) <= _CODE for value in values)
+    return not codes and all(any(len(word) > _SHORT for word in words(spaced(value))) for value in values)
 
 
 def _is_said(value: str, by: set[str]) -> bool:

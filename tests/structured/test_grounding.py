@@ -187,11 +187,13 @@ def test_a_choice_that_the_request_names_is_made_and_another_is_not() -> None:
     assert named["required"] == ["unit"]
     assert "unit" not in asked("Oslo", unit=UNIT)["properties"]
     assert asked("Oslo", ("unit",), unit=UNIT)["properties"]["unit"] == UNIT
-    single = {"enum": ["S", "M"]}  # letters are no words to be sure of
-    assert (
-        "required" not in asked("I'm looking for size M", size=single)
-        or "size" not in asked("I'm", size=single)["required"]
-    )
+
+
+def test_of_letters_and_codes_it_cannot_be_seen_which_was_said() -> None:
+    for codes in ({"enum": ["c", "f"]}, {"enum": ["EUR", "USD"]}):
+        left = asked("10 dollars, in Fahrenheit, size M", code=codes)
+        assert left["properties"] == {"code": codes}
+        assert not left.get("required")
 
 
 def test_a_flag_needs_its_words() -> None:
