@@ -20,6 +20,7 @@ from lora_agent.structured.candidates import spaced
 from lora_agent.structured.check import read_schema
 from lora_agent.structured.evidence import words
 from lora_agent.structured.normalise import normalise
+from lora_agent.structured.numerals import numbers_in
 from lora_agent.structured.phrases import phrases_in
 from lora_agent.structured.repeats import Use
 from lora_agent.structured.said import Said
@@ -60,7 +61,7 @@ def grounded(
     must be given. `without`: arguments that are not to be written. Without texts the tools are as they were."""
     if not texts:
         return list(tools)
-    said = Said.of(texts, request)
+    said = Said(tuple(texts), request)
     room = MOST_CHARACTERS // max(1, len(tools))
     return [_Narrowing(tool, said, without, sum(map(len, said.phrases)) <= room).tool() for tool in tools]
 
@@ -149,7 +150,7 @@ class _Narrowing:
 
     def _numbers(self, node: JsonSchema) -> list[Any]:
         own = {float(value) for value in _named(node) if isinstance(value, int | float) and not isinstance(value, bool)}
-        return _valid(node, self._said.numbers | own | Said.of([str(node.get("description", ""))], None).numbers)
+        return _valid(node, self._said.numbers | own | numbers_in(str(node.get("description", ""))))
 
     def _quantities(self, nodes: dict[str, JsonSchema]) -> dict[str, set[float]]:
         """For each of an object's numbers those that are said with words which only this parameter has."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,10 +16,6 @@ class Said:
     texts: tuple[str, ...]
     request: str | None = None
     """The last turn, if it wants one thing."""
-
-    @classmethod
-    def of(cls, texts: Sequence[str], request: str | None) -> Said:
-        return cls(tuple(texts), request)
 
     @cached_property
     def text(self) -> str:
