@@ -13,11 +13,11 @@ from typing import Any
 
 from lora_agent.engine.contract import confidence
 from lora_agent.engine.local.decode import DecodeOptions
-from lora_agent.engine.narrowing import Wish
+from lora_agent.engine.narrowing import ANY, Wish
 from lora_agent.registry import AdapterPackage
 from lora_agent.structured import calls_schema, split_request, validate
 from lora_agent.structured.grounding import takes_numbers_together
-from lora_agent.structured.lists import listing
+from lora_agent.structured.lists import Listing, listing
 from lora_agent.structured.parts import is_one_clause, joins_nothing, says_something
 from lora_agent.structured.repeats import Use, repeated
 from lora_agent.types import JsonSchema, Message, Result, Tool, compact_json
@@ -32,6 +32,26 @@ def parts_of(package: AdapterPackage, messages: Sequence[Message], tools: Sequen
     if package.spec.output != "tool_calls" or most < 2 or last.role != "user":
         return []
     return split_request(last.content, tools)
+
+
+def opening(
+    package: AdapterPackage, messages: Sequence[Message], tools: Sequence[Tool], wish: Wish = ANY
+) -> tuple[Wish, Listing | None]:
+    """What the first decode of a conversation is asked for, and the list that its last turn goes through, if any."""
+    last = messages[-1]
+    if package.spec.output != "tool_calls" or last.role != "user" or wish.most < 2:
+        return wish, None
+    each = listing(last.content, figures=not any(map(takes_numbers_together, tools)))
+    if each is None and _is_one(last.content, tools, wish):
+        wish = replace(wish, most=max(1, wish.least))
+    return wish, each
+
+
+def _is_one(request: str, tools: Sequence[Tool], wish: Wish) -> bool:
+    """Whether it seems to want one thing. A part may still be of several sentences that nobody could tell apart."""
+    if is_one_clause(request):
+        return True
+    return not wish.part and joins_nothing(request) and not split_request(request, tools)
 
 
 def answer(
@@ -101,17 +121,9 @@ class _Calls:
     def _schema(self) -> JsonSchema:
         return calls_schema(self.tools)
 
-    @cached_property
-    def _arrays(self) -> bool:
-        """Whether a tool takes numbers together."""
-        return any(takes_numbers_together(tool) for tool in self.tools)
-
     def _request(self, messages: Sequence[Message], options: DecodeOptions, wish: Wish) -> Result:
         """The answer to a request for one thing, or for the same of several."""
-        last = messages[-1]
-        each = listing(last.content, figures=not self._arrays) if last.role == "user" and wish.most > 1 else None
-        if each is None and last.role == "user" and self._is_one(last.content, wish):
-            wish = replace(wish, most=max(1, wish.least))
+        wish, each = opening(self.package, messages, self.tools, wish)
         found = self._once(messages, options, wish)
         if each is None or _is_stopped(found):
             return found
@@ -125,12 +137,6 @@ class _Calls:
             of_all = self._built(one, calls, one.logprobs * each.count)
             found = found if _over(found, of_all) else of_all
         return replace(found, usage=usage, ms=ms)
-
-    def _is_one(self, request: str, wish: Wish) -> bool:
-        """Whether it seems to want one thing. A part may still be of several sentences that nobody could tell apart."""
-        if wish.part:
-            return is_one_clause(request)
-        return is_one_clause(request) or (joins_nothing(request) and not split_request(request, self.tools))
 
     def _once(self, messages: Sequence[Message], options: DecodeOptions, wish: Wish) -> Result:
         """One decode; where two arguments share what was said once, the likelier of two more that leave either out."""

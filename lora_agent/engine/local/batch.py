@@ -17,7 +17,7 @@ from lora_agent.engine.contract import call_grammar, check_input, finish
 from lora_agent.engine.local.bank import BASE_SLOT
 from lora_agent.engine.local.decode import DecodeOptions, RowDecode
 from lora_agent.engine.narrowing import ANY, lean
-from lora_agent.engine.partwise import parts_of
+from lora_agent.engine.partwise import opening, parts_of
 from lora_agent.errors import ContextTooLongError
 from lora_agent.registry import AdapterPackage
 from lora_agent.render import input_messages, read_documents, read_tools, suffix
@@ -57,11 +57,12 @@ def call_batch(
     `prompted`: the bare base does the adapters' work, told what it is and what JSON to write, under the same grammar.
     `free`: no grammar; what was written is checked against it afterwards.
     """
-    if not prompted and not free:
+    single = not prompted and not free  # the results are those of single calls
+    if single:
         several = [i for i, call in enumerate(calls) if _several(engine, *call)]
         if several:  # their parts are decodes of their own
             return _among(engine, calls, several, options)
-    items = _prepare(engine, calls, options)
+    items = _prepare(engine, calls, options, single=single)
     if free:
         for item in items:
             item.row.constraint = None
@@ -83,17 +84,18 @@ def call_batch(
     for item, call in zip(items, calls, strict=True):
         completion = item.row.completion(engine.base.tokenizer, len(item.context) + len(item.tail), 0)
         result = finish(item.package, completion, item.grammar, item.row.alternatives, engine.vocabulary)
-        if not prompted and not free and _again(item, call[1], result):
+        if single and _again(item, call[1], result):
             result = engine.call(*call, max_tokens=item.row.options.max_tokens)
         results.append(result)
     return results
 
 
 def _several(engine: LocalEngine, name: str, inputs: Mapping[str, Any]) -> bool:
+    """Whether a single call would decode more than once from the start: for parts, or for a list."""
     package = engine.package(name)
     check_input(package, inputs)
-    messages = input_messages(inputs)
-    return bool(messages and parts_of(package, messages, read_tools(inputs.get("tools")), MAX_CALLS))
+    messages, tools = input_messages(inputs), read_tools(inputs.get("tools"))
+    return bool(parts_of(package, messages, tools, MAX_CALLS)) or opening(package, messages, tools)[1] is not None
 
 
 def _again(item: _Item, inputs: Mapping[str, Any], result: Result) -> bool:
@@ -139,7 +141,11 @@ def call_concurrently(
 
 
 def _prepare(
-    engine: LocalEngine, calls: Sequence[tuple[str, Mapping[str, Any]]], options: DecodeOptions | None
+    engine: LocalEngine,
+    calls: Sequence[tuple[str, Mapping[str, Any]]],
+    options: DecodeOptions | None,
+    *,
+    single: bool,
 ) -> list[_Item]:
     renderer = engine.base.renderer
     items = []
@@ -148,7 +154,8 @@ def _prepare(
         check_input(package, inputs)
         messages, tools = input_messages(inputs), read_tools(inputs.get("tools"))
         own = options or DecodeOptions(package.spec.prompt.max_new_tokens)
-        grammar = call_grammar(package, inputs, tools, engine.vocabulary, own.max_tokens)
+        wish = opening(package, messages, tools)[0] if single else ANY
+        grammar = call_grammar(package, inputs, tools, engine.vocabulary, own.max_tokens, wish=wish)
         context = renderer.context(messages, tools)
         documents = read_documents(inputs.get("documents"))
         context += renderer.documents(documents) if documents else []
@@ -159,7 +166,7 @@ def _prepare(
                 f"a call of {package.name!r} needs {length} tokens, {engine.base.id} reads {engine.base.context_limit}",
                 hint="Shorten its messages, tools or documents.",
             )
-        row = RowDecode(grammar.start(), renderer.stop_token_ids, replace(own, lean=lean(package, inputs, tools, ANY)))
+        row = RowDecode(grammar.start(), renderer.stop_token_ids, replace(own, lean=lean(package, inputs, tools, wish)))
         items.append(_Item(package, grammar, context, tail, row))
     return items
 
