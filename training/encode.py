@@ -88,7 +88,7 @@ def encode(renderer: ChatRenderer, shape: PromptShape, row: Row, spell: TargetSp
     messages = input_messages(row.input)
     return Encoded(
         tuple(context_ids(renderer, row.input)),
-        tuple(suffix(renderer, shape, messages, row.input)),
+        tuple(suffix(renderer, shape, messages, row.input, row.about)),
         tuple(spell(row)),
         row.group,
     )

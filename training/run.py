@@ -133,6 +133,7 @@ class Run:
             fields=list(prompt.fields),
             max_new_tokens=prompt.max_new_tokens,
             quotes=prompt.quotes,
+            parts=prompt.parts,
         )
 
     def spelling(self, renderer: ChatRenderer, vocabulary: Vocabulary) -> TargetSpelling:

@@ -7,6 +7,7 @@ and the value `otherwise` where none holds `least` of them (decision 056). Knows
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,11 @@ from lora_agent.structured.repeats import Use
 from lora_agent.types import JsonSchema, Tool
 
 EVIDENCE = "x-evidence"
+_LEANS = re.compile(
+    r"\b(?:there|it|its|that|this|they|them|their|these|those|he|him|his|she|her|hers|same|both|each|one|again|too|else"
+    r"|other|another|respectively|instead|here|then)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,8 @@ class Wish:
     """Calls."""
     part: bool = False
     """The request is one part of a longer one: it wants something, whether or not a tool has its words."""
+    about: str | None = None
+    """What of the last turn is asked for, where the adapter reads all of it (`PromptSpec.parts`)."""
     without: frozenset[Use] = frozenset()
     """Arguments that may not be written again."""
 
@@ -41,10 +49,10 @@ ANY = Wish()
 
 def calling(tools: Sequence[Tool], inputs: Mapping[str, Any], wish: Wish) -> tuple[list[Tool], list[Tool]]:
     """The tools as far as the conversation speaks of their parameters, and those of them that a first call may name."""
-    asked = _asked(inputs)
+    asked = _asked(inputs, wish)
     near = {tool.name for tool in candidates(asked, tools)}
     one = bool(asked) and (wish.part or not split_request(asked[-1], tools))
-    left = grounded(tools, _said(inputs), asked[-1] if one else None, wish.without)
+    left = grounded(tools, _said(inputs, wish), asked[-1] if one else None, wish.without)
     return left, [tool for tool in left if tool.name in near]
 
 
@@ -55,7 +63,7 @@ def lean(
     likelier where none shares a word with the request."""
     if package.spec.output != "tool_calls" or not tools or wish.part:
         return None
-    return '{"calls":[]', NO_CALL[common(_asked(inputs), tools)]
+    return '{"calls":[]', NO_CALL[common(_asked(inputs, wish), tools)]
 
 
 def plain(schema: JsonSchema) -> JsonSchema:
@@ -82,11 +90,17 @@ def _holding(inputs: Mapping[str, Any], least: float) -> list[Any]:
     return [d for d, share in zip(documents, covered, strict=True) if share >= NEAR * max(covered)]
 
 
-def _asked(inputs: Mapping[str, Any]) -> list[str]:
-    """What the user has said so far."""
+def _asked(inputs: Mapping[str, Any], wish: Wish = ANY) -> list[str]:
+    """What the user has said so far; of the last turn what is asked for."""
     messages = input_messages(inputs) if inputs.get("messages") else ()
-    return [message.content for message in messages if message.role == "user"]
+    said = [message.content for message in messages if message.role == "user"]
+    return said if wish.about is None else [*said[:-1], wish.about]
 
 
-def _said(inputs: Mapping[str, Any]) -> list[str]:
-    return [message.content for message in input_messages(inputs)] if inputs.get("messages") else []
+def _said(inputs: Mapping[str, Any], wish: Wish) -> list[str]:
+    """What anybody said that a value may be made of. A part that leans on the rest ("there", "the same for ...") has
+    values from it."""
+    if not inputs.get("messages"):
+        return []
+    said = [message.content for message in input_messages(inputs)]
+    return said if wish.about is None or _LEANS.search(wish.about) else [*said[:-1], wish.about]

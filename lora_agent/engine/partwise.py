@@ -22,8 +22,16 @@ from lora_agent.structured.parts import is_one_clause, joins_nothing, says_somet
 from lora_agent.structured.repeats import Use, repeated
 from lora_agent.types import JsonSchema, Message, Result, Tool, compact_json
 
-Ask = Callable[[Sequence[Message], DecodeOptions, Wish], Result]
+Ask = Callable[[DecodeOptions, Wish], Result]
 """One decode of an adapter on a conversation."""
+
+
+def put(package: AdapterPackage, messages: tuple[Message, ...], wish: Wish) -> tuple[tuple[Message, ...], Wish]:
+    """The conversation as the adapter reads it for a wish, and what is left of the wish: a part takes the place of the
+    last turn where the adapter was not trained to read it behind the whole request."""
+    if wish.about is None or package.spec.prompt.parts == "reread":
+        return messages, wish
+    return (*messages[:-1], Message(role="user", content=wish.about)), replace(wish, about=None)
 
 
 def parts_of(package: AdapterPackage, messages: Sequence[Message], tools: Sequence[Tool], most: int) -> list[str]:
@@ -41,8 +49,9 @@ def opening(
     last = messages[-1]
     if package.spec.output != "tool_calls" or last.role != "user" or wish.most < 2:
         return wish, None
-    each = listing(last.content, figures=not any(map(takes_numbers_together, tools)))
-    if each is None and _is_one(last.content, tools, wish):
+    asked = wish.about or last.content
+    each = listing(asked, figures=not any(map(takes_numbers_together, tools)))
+    if each is None and _is_one(asked, tools, wish):
         wish = replace(wish, most=max(1, wish.least))
     return wish, each
 
@@ -65,33 +74,33 @@ def answer(
     """An adapter's answer to a conversation. Tool calls may take several decodes: the usage is that of all of them, and
     `options.watch` is told the answer when it is chosen."""
     if package.spec.output != "tool_calls":
-        return ask(messages, options, wish)
-    return _Calls(ask, package, tools, replace(options, watch=None)).answer(messages, wish, options.watch)
+        return ask(options, wish)
+    return _Calls(ask, package, messages, tools, replace(options, watch=None)).answer(wish, options.watch)
 
 
 @dataclass
 class _Calls:
     ask: Ask
     package: AdapterPackage
+    messages: Sequence[Message]
     tools: Sequence[Tool]
     options: DecodeOptions
 
-    def answer(self, messages: Sequence[Message], wish: Wish, watch: Callable[[str], None] | None) -> Result:
-        found = self._request(messages, self.options, wish)
-        texts = parts_of(self.package, messages, self.tools, wish.most)
+    def answer(self, wish: Wish, watch: Callable[[str], None] | None) -> Result:
+        found = self._request(self.options, wish)
+        texts = parts_of(self.package, self.messages, self.tools, wish.most)
         if texts and not _is_stopped(found):
-            found = self._likelier(found, list(self._parts(messages, texts, wish)), len(texts), wish)
+            found = self._likelier(found, list(self._parts(texts, wish)), len(texts), wish)
         if watch is not None:
             watch(found.raw)
         return found
 
-    def _parts(self, messages: Sequence[Message], texts: Sequence[str], wish: Wish) -> Iterator[Result]:
+    def _parts(self, texts: Sequence[str], wish: Wish) -> Iterator[Result]:
         """The answers to the parts, as far as all are valid and the budget of tokens goes."""
         left = self.options.max_tokens
         for text in texts:
-            part = [*messages[:-1], Message(role="user", content=text)]
-            wanted = Wish(int(says_something(text, self.tools)), wish.most, part=True)
-            result = self._request(part, replace(self.options, max_tokens=left), wanted)
+            part = Wish(int(says_something(text, self.tools)), wish.most, part=True, about=text)
+            result = self._request(replace(self.options, max_tokens=left), part)
             yield result
             left -= len(result.logprobs)
             if result.verdict != "valid" or left < 1:
@@ -121,15 +130,15 @@ class _Calls:
     def _schema(self) -> JsonSchema:
         return calls_schema(self.tools)
 
-    def _request(self, messages: Sequence[Message], options: DecodeOptions, wish: Wish) -> Result:
+    def _request(self, options: DecodeOptions, wish: Wish) -> Result:
         """The answer to a request for one thing, or for the same of several."""
-        wish, each = opening(self.package, messages, self.tools, wish)
-        found = self._once(messages, options, wish)
+        wish, each = opening(self.package, self.messages, self.tools, wish)
+        found = self._once(options, wish)
         if each is None or _is_stopped(found):
             return found
         if found.verdict == "valid" and each.kept_together(found.output["calls"]):
             return found
-        one = self._once([*messages[:-1], Message(role="user", content=each.first)], options, wish)
+        one = self._once(options, replace(wish, about=each.first))
         usage, ms = found.usage + one.usage, found.ms + one.ms
         made: list[Any] = one.output["calls"] if one.verdict == "valid" else []
         calls = each.calls(made[0]) if len(made) == 1 else None
@@ -138,22 +147,25 @@ class _Calls:
             found = found if _over(found, of_all) else of_all
         return replace(found, usage=usage, ms=ms)
 
-    def _once(self, messages: Sequence[Message], options: DecodeOptions, wish: Wish) -> Result:
+    def _once(self, options: DecodeOptions, wish: Wish) -> Result:
         """One decode; where two arguments share what was said once, the likelier of two more that leave either out."""
-        first = self.ask(messages, options, wish)
-        pair = self._repeated(first, messages)
+        first = self.ask(options, wish)
+        pair = self._repeated(first, wish)
         if pair is None:
             return first
-        others = [self.ask(messages, options, replace(wish, without=frozenset([use]))) for use in pair]
-        better = [other for other in others if other.verdict == "valid" and self._repeated(other, messages) is None]
+        others = [self.ask(options, replace(wish, without=frozenset([use]))) for use in pair]
+        better = [other for other in others if other.verdict == "valid" and self._repeated(other, wish) is None]
         best = max(better, key=lambda result: sum(result.logprobs), default=first)
         usage = sum((other.usage for other in others), first.usage)
         return replace(best, usage=usage, ms=first.ms + sum(other.ms for other in others))
 
-    def _repeated(self, result: Result, messages: Sequence[Message]) -> tuple[Use, Use] | None:
+    def _repeated(self, result: Result, wish: Wish) -> tuple[Use, Use] | None:
         if result.verdict != "valid":
             return None
-        return repeated(result.output["calls"], self.tools, [message.content for message in messages])
+        said = [message.content for message in self.messages]
+        if wish.about is not None:
+            said[-1] = wish.about
+        return repeated(result.output["calls"], self.tools, said)
 
 
 def _is_stopped(result: Result) -> bool:

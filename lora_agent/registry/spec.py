@@ -50,6 +50,9 @@ class PromptSpec(Boundary):
     quotes: bool = False
     """Of `output: tool_calls`: each of several calls may begin with the words of the request that it serves. Results
     are without them; only `raw` shows them."""
+    parts: Literal["turn", "reread"] = "turn"
+    """How one part of a request is put to an adapter that calls tools: in place of the last turn, or after the whole
+    request as what is repeated of it, which needs `reread` and training on such rows."""
 
 
 class ScoreSpec(Boundary):

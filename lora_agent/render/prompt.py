@@ -101,24 +101,29 @@ def read_documents(raw: Any) -> tuple[Document, ...]:
 
 
 def suffix(
-    renderer: ChatRenderer, shape: PromptShape, messages: Sequence[Message], inputs: Mapping[str, Any]
+    renderer: ChatRenderer,
+    shape: PromptShape,
+    messages: Sequence[Message],
+    inputs: Mapping[str, Any],
+    about: str | None = None,
 ) -> list[int]:
-    """Token ids from the invocation to the point where the adapter writes."""
+    """Token ids from the invocation to the point where the adapter writes. `about`: the part of the last turn that is
+    to be answered, re-read in its place."""
     ids = renderer.tokens(shape.invocation)
     for field in shape.fields:
         value = inputs.get(field)
         text = value if isinstance(value, str) else compact_json(value)
         ids += renderer.text(f"{text}\n")
-    ids += _reread(renderer, shape, messages)
+    ids += _reread(renderer, shape, messages, about)
     return ids + renderer.tokens(renderer.turn_end + renderer.generation_prompt)
 
 
-def _reread(renderer: ChatRenderer, shape: PromptShape, messages: Sequence[Message]) -> list[int]:
+def _reread(renderer: ChatRenderer, shape: PromptShape, messages: Sequence[Message], about: str | None) -> list[int]:
     """The turn that matters most, once more, so that the adapter encodes it itself. Cut in the middle when long."""
     if shape.reread == "none":
         return []
     turns = [m for m in messages if shape.reread == "last" or m.role == "user"]
-    ids = renderer.text(turns[-1].content) if turns else []
+    ids = renderer.text(about or turns[-1].content) if turns else []
     if len(ids) > shape.reread_tokens:
         half = shape.reread_tokens // 2
         ids = ids[:half] + ids[len(ids) - (shape.reread_tokens - half) :]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,7 +9,7 @@ import pytest
 
 from lora_agent.engine import partwise
 from lora_agent.engine.local.decode import DecodeOptions
-from lora_agent.engine.narrowing import Wish
+from lora_agent.engine.narrowing import Wish, calling
 from lora_agent.registry import AdapterPackage
 from lora_agent.types import Message, Result, Tool, Usage, compact_json
 
@@ -36,9 +35,10 @@ class Script:
         self.answers = answers
         self.others = others
         self.asked: list[tuple[str, Wish, int]] = []
+        self.text = ""
 
-    def __call__(self, messages: Sequence[Message], options: DecodeOptions, wish: Wish) -> Result:
-        text = messages[-1].content
+    def __call__(self, options: DecodeOptions, wish: Wish) -> Result:
+        text = wish.about or self.text
         self.asked.append((text, wish, options.max_tokens))
         without = "".join(use.parameter for use in wish.without)
         calls, logprob = self.answers[f"{text} -{without}" if without else text]
@@ -60,6 +60,7 @@ def answer(script: Script, text: str, wish: Wish = Wish(), **options: Any) -> Re
     manifest = SimpleNamespace(calibration=SimpleNamespace(confidence=lambda value: round(2.0**value, 3)))
     package = cast("AdapterPackage", SimpleNamespace(spec=kind, manifest=manifest))
     messages = [Message(role="user", content=text)]
+    script.text = text
     return partwise.answer(script, package, messages, [WEATHER, STOCK], DecodeOptions(64, **options), wish)
 
 
@@ -146,3 +147,28 @@ def test_other_adapters_are_decoded_once() -> None:
     asked = Script(parts(-1.0))
     answer(asked, BOTH, output="schema")
     assert len(asked.asked) == 1
+
+
+@pytest.mark.parametrize(("parts", "read"), [("turn", "a taxi there"), ("reread", "Weather in Rome, a taxi there")])
+def test_a_part_is_put_as_the_adapter_was_trained(parts: str, read: str) -> None:
+    prompt = SimpleNamespace(parts=parts)
+    package = cast("AdapterPackage", SimpleNamespace(spec=SimpleNamespace(prompt=prompt)))
+    messages = (
+        Message(role="assistant", content="Hello"),
+        Message(role="user", content="Weather in Rome, a taxi there"),
+    )
+    assert partwise.put(package, messages, Wish(part=True)) == (messages, Wish(part=True))
+    put, wish = partwise.put(package, messages, Wish(part=True, about="a taxi there"))
+    assert [message.content for message in put] == ["Hello", read]
+    assert wish.about == (None if parts == "turn" else "a taxi there")
+
+
+def test_a_part_that_leans_takes_values_from_the_whole() -> None:
+    inputs = {"messages": [{"role": "user", "content": "The weather in Rome, and the share price of ACME"}]}
+
+    def cities(about: str) -> str:
+        left, _ = calling([WEATHER], inputs, Wish(part=True, about=about))
+        return compact_json(left[0].parameters)
+
+    assert "Rome" not in cities("the share price of ACME")
+    assert "Rome" in cities("and the weather there")

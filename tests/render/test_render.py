@@ -97,6 +97,13 @@ def test_the_suffix_holds_invocation_fields_and_the_turn_again(renderer: ChatRen
     )
 
 
+def test_a_part_is_read_again_in_place_of_its_turn(renderer: ChatRenderer) -> None:
+    messages = read_messages([{"role": "user", "content": "the weather in Rome and a taxi there"}])
+    ids = suffix(renderer, Shape(), messages, {}, "a taxi there")
+    assert text(renderer, ids) == "<|im_start|>ticket\na taxi there<|im_end|>\n<|im_start|>assistant\n"
+    assert "taxi" not in text(renderer, suffix(renderer, Shape(reread="none"), messages, {}, "a taxi there"))
+
+
 def test_a_long_turn_is_cut_in_the_middle(renderer: ChatRenderer) -> None:
     messages = read_messages([{"role": "user", "content": "alpha " + "x " * 200 + "omega"}])
     long = len(suffix(renderer, Shape(reread_tokens=1000), messages, {}))

@@ -20,16 +20,17 @@ import pytest
 from lora_agent.errors import ConfigError
 from lora_agent.types import Tool, compact_json
 from training.data.__main__ import main
-from training.data.rows import Row, read_rows
+from training.data.rows import Row, read_rows, write_rows
 from training.data.tool_call.build import build
 from training.data.tool_call.generator.compose import Composer
 from training.data.tool_call.generator.phrasing import Noise, ask
 from training.data.tool_call.generator.spec import Domain, load_domains, parse_table
 from training.data.tool_call.generator.unrelated import CHAT, unrelated
 from training.data.tool_call.generator.values import parse_kind
+from training.data.tool_call.parts import part_rows
 from training.data.tool_call.quotes import parts_of, quote
 from training.data.tool_call.schema import TargetChecker, camel, make_call, make_row, make_tool, snake
-from training.data.tool_call.sources import home_assistant, hwu64, seal_tools, sgd, snips
+from training.data.tool_call.sources import home_assistant, hwu64, seal_tools, sgd, snips, written
 from training.data.tool_call.sources.intents import parse_intents
 
 
@@ -464,6 +465,97 @@ def test_intent_table() -> None:
     assert intents["a"].read("t", [("x", "many")]) is None
     assert intents["a"].read("t", [("x", "1"), ("y", "2")]) is None
     assert intents["a"].read("t", []) is None
+
+
+# Written by hand
+
+
+TABLE = """== vet_practice
+@ book_visit | Books a visit at the practice.
+pet* string | Name of the animal
+reason* enum checkup,vaccination | What the visit is for
+weights_kg number[] | Weights
+owner.phone* string | Phone number
+reminder boolean =true | Send a reminder
+
+@ find_medicine | Finds a medicine.
+name* string | Name of the medicine, e.g. 'Milbemax'
+
+? Tilly (0123) needs her jabs. And do you have Frontline?
+= book_visit {"owner": {"phone": "0123"}, "pet": "Tilly", "reason": "vaccination"}
+= find_medicine {"name": "Frontline"}
+? What is the capital of Peru?
+= none
+"""
+
+
+def test_a_written_table_is_read() -> None:
+    (one,) = written.parse_table(TABLE, "t.txt")
+    parameters = one.tools[0]["function"]["parameters"]
+    assert parameters["required"] == ["pet", "reason", "owner"]
+    assert parameters["properties"]["reason"]["enum"] == ["checkup", "vaccination"]
+    assert parameters["properties"]["weights_kg"]["items"] == {"type": "number"}
+    assert parameters["properties"]["reminder"]["default"] is True
+    assert parameters["properties"]["owner"]["required"] == ["phone"]
+    assert [len(request.calls) for request in one.requests] == [2, 0]
+    assert list(one.requests[0].calls[0]["arguments"]) == ["pet", "reason", "owner"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("pet* string", "pet* text", "cannot read the parameter"),
+        ("enum checkup,vaccination", "enum", "has choices"),
+        ("= none", "", "needs its calls"),
+        ("find_medicine {", "find_drug {", "no tool of the list"),
+        ('"Frontline"}', '"Frontline"', "delimiter"),
+        ('"vaccination"}', '"jabs"}', "do not validate"),
+    ],
+)
+def test_a_wrong_table_is_refused_with_its_line(old: str, new: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        written.parse_table(TABLE.replace(old, new), "t.txt")
+
+
+def test_written_rows_validate_and_share_tools_in_their_groups() -> None:
+    groups = list(written.groups(Path(), Random(1), "train"))
+    rows = [row for group in groups for row in group]
+    checker = TargetChecker()
+    assert [checker.fault(row) for row in rows if checker.fault(row) not in (None, "two tools share a name")] == []
+    assert all(len({compact_json(row.input["tools"]) for row in group}) == 1 for group in groups)
+    assert len({row.group for row in rows}) == len(groups)
+    assert min(sum(len(row.output["calls"]) == count for row in rows) for count in (0, 1, 2)) > 200
+
+
+# Parts
+
+
+def test_each_part_has_its_own_calls(tmp_path: Path) -> None:
+    (one,) = written.parse_table(TABLE, "t.txt")
+    row = make_row(one.requests[0].text, one.tools, one.requests[0].calls, "written/parallel-multiple", "g")
+    first, second = part_rows(row)
+    assert (first.about, second.about) == ("Tilly (0123) needs her jabs", "Do you have Frontline?")
+    assert [call["name"] for part in (first, second) for call in part.output["calls"]] == [
+        "book_visit",
+        "find_medicine",
+    ]
+    assert first.input == row.input
+    write_rows(tmp_path / "rows.jsonl", [first])
+    assert read_rows(tmp_path / "rows.jsonl") == [first]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Tilly (0123) needs her jabs, find Frontline medicine. And is it there?",
+        "Book Tilly (0123) and find Frontline. A vaccination, and is the medicine there?",  # three parts, two calls
+    ],
+)
+def test_a_cut_through_a_wish_makes_no_parts(text: str) -> None:
+    (one,) = written.parse_table(TABLE, "t.txt")
+    row = make_row(text, one.tools, one.requests[0].calls, "written/parallel-multiple", "g")
+    assert part_rows(row) == []
+    assert part_rows(make_row("Tilly", one.tools, one.requests[0].calls[:1], "written/single", "g")) == []
 
 
 # The build

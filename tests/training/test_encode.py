@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 from lora_agent.engine.contract import output_grammar
 from lora_agent.engine.local.base import BaseModel, load_base
 from lora_agent.errors import SchemaError
+from lora_agent.registry.spec import PromptSpec
 from lora_agent.render import read_tools
 from lora_agent.types import compact_json
 from training.data.rows import Row
-from training.encode import Encoded, TargetSpelling, emphasise, emphasise_names, read_encoded, write_encoded
+from training.encode import Encoded, TargetSpelling, emphasise, emphasise_names, encode, read_encoded, write_encoded
 
 TOOL = {
     "type": "function",
@@ -58,6 +60,17 @@ def test_targets_are_what_a_decode_of_them_writes(base: BaseModel, calls: list[d
         assert not forced or forced[0] == token
         constraint.advance(token)
     assert constraint.can_stop
+
+
+def test_a_part_changes_only_what_is_read_again(base: BaseModel) -> None:
+    spell = TargetSpelling(base.renderer, base.vocabulary, "tool_calls", {}, 128)
+    shape = PromptSpec(invocation="x", reread="last_user")
+    whole = row(*CALLS)
+    part = replace(whole, output={"calls": CALLS[:1]}, about="lights on in the hall")
+    one, other = (encode(base.renderer, shape, each, spell) for each in (whole, part))
+    assert one.context == other.context
+    assert "lights on in the hall" in base.tokenizer.decode(other.suffix)
+    assert len(other.target) < len(one.target)
 
 
 def test_quotes_are_spelled_where_the_prompt_has_them(base: BaseModel) -> None:

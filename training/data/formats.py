@@ -2,7 +2,7 @@
 
 | shape | recognised by | input | output |
 |---|---|---|---|
-| row | `input`, `output` | as given | as given |
+| row | `input`, `output` | as given; `about`, a part of the last turn, is what to answer of it | as given |
 | conversation | `messages` | the turns before the last, `tools`, other keys | the last turn's JSON or `tool_calls` |
 | prompt and completion | `prompt`, `completion` | one user turn, or the list of turns | the completion's JSON |
 | ShareGPT | `conversations` | `from`/`value` turns before the last | the last turn's JSON |
@@ -80,7 +80,10 @@ def _line(line: str, where: str, unanswered: bool, target: Callable[[Any], Any])
     group, source = str(value.get("group", where)), str(value.get("source", "file"))
     if undesirable:
         return Row(inputs, {}, source, group, rejected=output, desirable=False)
-    return Row(inputs, output, source, group, rejected=rejected)
+    about = value.get("about") if isinstance(value.get("input"), dict) else None  # elsewhere it is part of the input
+    if about is not None and not isinstance(about, str):
+        return LineProblem(f"about is a {type(about).__name__}, not the text of a part")
+    return Row(inputs, output, source, group, rejected=rejected, about=about)
 
 
 def _preference(value: dict[str, Any], target: Callable[[Any], Any]) -> tuple[dict[str, Any], str | None]:

@@ -32,7 +32,7 @@ def read_origins() -> dict[str, dict[str, str]]:
 FILE = "file"
 """Rows of a user's file that do not say where they come from."""
 
-_OURS = (OWN, "pasted")
+_OURS = (OWN, "written", "pasted")
 """How the sources of our generators' rows begin; any other name that is not in origins.yaml is the user's."""
 
 TEACHER = "teacher"

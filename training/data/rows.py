@@ -41,6 +41,8 @@ class Row:
     """The text of an answer that is not wanted, JSON or not (preference learning)."""
     desirable: bool = True
     """False for a row that has a rejected answer only; its output is empty then."""
+    about: str | None = None
+    """The part of the last user turn that the output answers, if not all of it."""
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
@@ -48,7 +50,7 @@ class Row:
 
 
 _FIELDS = {f.name for f in fields(Row)}
-_UNUSUAL = {"rejected": None, "desirable": True}
+_UNUSUAL = {"rejected": None, "desirable": True, "about": None}
 """Fields that are written only where they say something."""
 _REQUIRED = _FIELDS - {"split", *_UNUSUAL}
 

@@ -27,6 +27,8 @@ class Prompt(Strict):
     quotes: bool = False
     """Of `output: tool_calls`: `for`, the words that a call serves, is written in front of its `name` where the
     target has it; it is left out of the targets otherwise."""
+    parts: Literal["turn", "reread"] = "turn"
+    """Of `output: tool_calls`: how one part of a request is put. "reread" wants rows with `about` to train on."""
 
 
 class Compose(Strict):

@@ -114,7 +114,7 @@ class _Sieve:
             if found.errors:
                 first = found.errors[0]
                 return f"{which} breaks its schema at {first.pointer or '/'}: {first.message}"[:300]
-        key, answer = compact_json([row.input, row.desirable]), compact_json([row.output, row.rejected])
+        key, answer = compact_json([row.input, row.about, row.desirable]), compact_json([row.output, row.rejected])
         if key in self.seen:
             return "repeated" if self.seen[key] == answer else "the same input has another output in an earlier row"
         self.seen[key] = answer
@@ -139,7 +139,7 @@ def work(run: Run) -> dict[str, Any]:
     offered = len(train)
     if not recipe.data.dev:
         train, dev = hold_out(train, recipe.fit.seed)
-    dev = [row for row in dev if row.desirable]
+    dev = [row for row in dev if row.desirable and row.about is None]  # whole requests are judged
     tune, train = _for_tuning(run, train, dev)
     train = choose(train, recipe.fit.max_rows, recipe.fit.seed)
     renderer, vocabulary = load_tokenizer(recipe.base)

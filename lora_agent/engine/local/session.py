@@ -170,7 +170,7 @@ class LocalSession:
         wants_tools = "tools" in package.input_schema.get("properties", {})
         session = self if wants_tools or not self.tools else self._without_tools()
         return partwise.answer(
-            lambda messages, options, wish: session._about(messages)._run(package, options, wish, inputs),
+            lambda options, wish: session._run(package, options, wish, inputs),
             package,
             session.messages,
             session.tools,
@@ -178,18 +178,18 @@ class LocalSession:
             Wish(*calls),
         )
 
-    def _about(self, messages: Sequence[Message]) -> LocalSession:
-        """This session, or one of its own for other messages with the same tools."""
-        return self if tuple(messages) == self.messages else LocalSession(self._engine, messages, self.tools)
-
     def _run(self, package: AdapterPackage, options: DecodeOptions, wish: Wish, inputs: dict[str, Any]) -> Result:
+        """One decode."""
         started = time.perf_counter()
+        messages, wish = partwise.put(package, self.messages, wish)
+        if messages != self.messages:
+            return LocalSession(self._engine, messages, self.tools)._run(package, options, wish, inputs)
         tools, inputs = self._inputs(package, inputs)
         vocabulary = self._engine.vocabulary
         grammar = call_grammar(package, inputs, tools, vocabulary, options.max_tokens, wish=wish)
         row = self._row(grammar, replace(options, lean=lean(package, inputs, tools, wish)))
         repair = Repair(grammar, self._engine.vocabulary)
-        usage = self._decode(package, tools, inputs, row, repair)
+        usage = self._decode(package, inputs, row, repair, wish.about)
         completion = row.completion(self._engine.base.tokenizer, usage.read, usage.reused)
         result = finish(package, completion, grammar, row.alternatives, self._engine.vocabulary)
         return replace(
@@ -342,13 +342,13 @@ class LocalSession:
         return str(self._engine.base.tokenizer.decode(tokens, clean_up_tokenization_spaces=False))
 
     def _decode(
-        self, package: AdapterPackage, tools: Sequence[Tool], inputs: dict[str, Any], row: RowDecode, repair: Repair
+        self, package: AdapterPackage, inputs: dict[str, Any], row: RowDecode, repair: Repair, about: str | None
     ) -> Usage:
         engine = self._engine
         renderer = engine.base.renderer
         documents = read_documents(inputs.get("documents"))
         passages = renderer.documents(documents) if documents else []
-        tail = suffix(renderer, package.spec.prompt, self.messages, inputs)
+        tail = suffix(renderer, package.spec.prompt, self.messages, inputs, about)
         length = len(self._ids) + len(passages) + len(tail)
         self._check_length(length, row.options.max_tokens)
         with self._admitted(length + row.options.max_tokens, row.options), engine.using(package) as (slot,):

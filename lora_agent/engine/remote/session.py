@@ -92,7 +92,7 @@ class RemoteSession:
             budget, deadline, cancel, temperature, top_p, seed, top_logprobs=top_logprobs, watch=watch
         )
         return partwise.answer(
-            lambda messages, options, wish: self._about(messages)._run(package, options, wish, inputs),
+            lambda options, wish: self._run(package, options, wish, inputs),
             package,
             self.messages,
             self.tools,
@@ -100,12 +100,12 @@ class RemoteSession:
             Wish(*calls),
         )
 
-    def _about(self, messages: Sequence[Message]) -> RemoteSession:
-        """This session, or one of its own for other messages with the same tools."""
-        return self if tuple(messages) == self.messages else RemoteSession(self._engine, messages, self.tools)
-
     def _run(self, package: AdapterPackage, options: DecodeOptions, wish: Wish, inputs: dict[str, Any]) -> Result:
+        """One decode."""
         started = time.perf_counter()
+        messages, wish = partwise.put(package, self.messages, wish)
+        if messages != self.messages:
+            return RemoteSession(self._engine, messages, self.tools)._run(package, options, wish, inputs)
         whole = adapter_input(package, self.messages, self.tools, inputs)
         vocabulary = self._engine.vocabulary
         grammar = call_grammar(package, whole, self.tools, vocabulary, options.max_tokens, wish=wish)
@@ -115,7 +115,7 @@ class RemoteSession:
         renderer = self._engine.renderer
         documents = read_documents(whole.get("documents"))
         ids = ids + (renderer.documents(documents) if documents else [])
-        ids += suffix(renderer, package.spec.prompt, self.messages, whole)
+        ids += suffix(renderer, package.spec.prompt, self.messages, whole, wish.about)
         for asked, got in enumerate(self._answers(package, ids, options, structured(grammar.bounded))):
             done, alternatives = completion(renderer, grammar, got, (time.perf_counter() - started) * 1000)
             result = replace(finish(package, done, grammar, alternatives, vocabulary), redecoded=asked)

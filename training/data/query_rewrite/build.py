@@ -1,8 +1,8 @@
 """Build the `query_rewrite` rows: `python -m training.data query_rewrite`.
 
-Takes the TREC CAsT topics and the generator, splits by topic and pattern, checks every row against the
-contract, drops what touches a public test set, and writes train.jsonl.gz, dev.jsonl.gz and report.json. Same
-data and seed, same bytes.
+Takes the TREC CAsT topics, our own written conversations and the generator, splits by topic and pattern, checks every
+row against the contract, drops what touches a public test set, and writes train.jsonl.gz, dev.jsonl.gz and report.json.
+Same data and seed, same bytes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from ..decontaminate import Decontaminator
 from ..rows import Row, Split, count_by, write_rows
-from . import generator
+from . import generator, written
 from .contract import problem
 from .sources import Turn, read_cast
 
@@ -31,10 +31,12 @@ def build(data: Path, out: Path, seed: int, train: int = 3000, dev: int = 250) -
     sizes: dict[Split, int] = {"train": train, "dev": dev}
     for split, size in sizes.items():
         rng = random.Random(f"{seed}/{split}")
-        cast = [cast_row(turn, split) for turn in turns if is_dev(turn) == (split == "dev")]
-        rng.shuffle(cast)
+        people = [cast_row(turn, split) for turn in turns if is_dev(turn) == (split == "dev")]
+        if split == "train":
+            people += written.rows()
+        rng.shuffle(people)
         limit = size if split == "train" else round(size * DEV_SHARE_CAST)
-        rows = _keep(cast, clean, limit, drops, report["decontamination_hits"])
+        rows = _keep(people, clean, limit, drops, report["decontamination_hits"])
         wanted = size - len(rows)
         made = generator.rows(rng, split, wanted + wanted // 5)
         rows += _keep(_distinct(made, drops), clean, wanted, drops, report["decontamination_hits"])

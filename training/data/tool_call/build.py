@@ -24,8 +24,9 @@ from ..decontaminate import Decontaminator
 from ..rows import Row, Split, count_by, write_rows
 from .generator.compose import Composer
 from .generator.spec import load_domains
+from .parts import part_rows
 from .schema import TargetChecker, tool_name
-from .sources import home_assistant, hwu64, irrelevant, seal_tools, sgd, snips
+from .sources import home_assistant, hwu64, irrelevant, seal_tools, sgd, snips, written
 
 Groups = Iterator[list[Row]]
 Reader = Callable[[Path, Random, Split], Groups]
@@ -48,13 +49,14 @@ class Share:
 
 
 SOURCES: dict[str, Share] = {
-    "seal-tools": Share(seal_tools.groups, 0.08, 0.17),
-    "hwu64": Share(hwu64.groups, 0.13, 0.0),
-    "snips": Share(snips.groups, 0.06, 0.0),
-    "sgd": Share(sgd.groups, 0.11, 0.15),
+    "written": Share(written.groups, 0.6, 0.0),
+    "seal-tools": Share(seal_tools.groups, 0.04, 0.17),
+    "hwu64": Share(hwu64.groups, 0.05, 0.0),
+    "snips": Share(snips.groups, 0.02, 0.0),
+    "sgd": Share(sgd.groups, 0.06, 0.15),
     "home-assistant": Share(home_assistant.groups, 0.0, 0.15),
-    "irrelevant": Share(irrelevant.groups, 0.05, 0.0),
-    "generator": Share(generator, 0.57, 0.53),
+    "irrelevant": Share(irrelevant.groups, 0.03, 0.0),
+    "generator": Share(generator, 0.2, 0.53),
 }
 """The generator comes last and also fills what a finite source could not give."""
 
@@ -96,11 +98,14 @@ class Gates:
         return None
 
 
-def _take(source: str, groups: Groups, wanted: int, gates: Gates) -> list[list[Row]]:
+def _take(source: str, groups: Groups, wanted: int, gates: Gates, split: Split) -> list[list[Row]]:
+    """Groups of a source, a request's parts after it; development rows are whole requests only."""
     taken: list[list[Row]] = []
     count = 0
     while count < wanted and (group := next(groups, None)) is not None:
         kept = gates.passed(source, group)
+        if split == "train":
+            kept = [each for row in kept for each in (row, *part_rows(row))]
         if kept:
             taken.append(kept)
             count += len(kept)
@@ -117,7 +122,7 @@ def build_split(data_dir: Path, seed: int, split: Split, total: int, gates: Gate
             wanted = total - sum(len(group) for group in groups)
         if wanted > 0:
             rng = Random(f"{seed}/{split}/{name}")
-            groups += _take(name, share.read(data_dir, rng, split), wanted, gates)
+            groups += _take(name, share.read(data_dir, rng, split), wanted, gates, split)
     Random(f"{seed}/{split}/order").shuffle(groups)
     return [row for group in groups for row in group]
 
