@@ -36,6 +36,7 @@ def main() -> int:
     parser.add_argument(
         "--data", type=Path, default=os.environ.get("LORA_AGENT_DATA"), help="folder of the public sets"
     )
+    parser.add_argument("--adapter-path", type=Path, help="a package to measure instead of the shipped one")
     options = parser.parse_args()
     if options.data is None:
         parser.error("set LORA_AGENT_DATA or give --data")
@@ -45,7 +46,7 @@ def main() -> int:
     texts = list(dict.fromkeys([*passages.values(), *others]))
     retriever = Fts5Retriever.from_texts([Document(id=str(number), text=text) for number, text in enumerate(texts)])
     retriever.min_coverage = 0.0  # recall alone: the agent would turn the weakest away
-    engine = Engine.load()
+    engine = Engine.load(adapters=[options.adapter_path] if options.adapter_path else [])
     rewrites: list[str] = []
     for start in range(0, len(rows), AT_A_TIME):
         found = engine.call_batch([("query_rewrite", row.input) for row in rows[start : start + AT_A_TIME]])

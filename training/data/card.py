@@ -44,7 +44,7 @@ def _origins(splits: dict[str, list[Row]]) -> list[str]:
     lines = []
     for name in sorted({*found["train"], *found["dev"]}, key=lambda n: (n == OWN, n)):
         entry = known.get(name, {})
-        where = name if entry else "our generators"
+        where = name if entry else "our own"
         if "repository" in entry:
             where = f"[{name}]({entry['repository']})"
         commit = f"`{entry['commit'][:8]}`" if "commit" in entry else ""
