@@ -52,7 +52,7 @@ class PromptSpec(Boundary):
     are without them; only `raw` shows them."""
     parts: Literal["turn", "reread"] = "turn"
     """How one part of a request is put to an adapter that calls tools: in place of the last turn, or after the whole
-    request as what is repeated of it, which needs `reread` and training on such rows."""
+    request as what is repeated of it. The latter needs `kind: alora`, `reread` and training on such rows."""
 
 
 class ScoreSpec(Boundary):

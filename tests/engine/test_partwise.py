@@ -149,10 +149,17 @@ def test_other_adapters_are_decoded_once() -> None:
     assert len(asked.asked) == 1
 
 
-@pytest.mark.parametrize(("parts", "read"), [("turn", "a taxi there"), ("reread", "Weather in Rome, a taxi there")])
-def test_a_part_is_put_as_the_adapter_was_trained(parts: str, read: str) -> None:
-    prompt = SimpleNamespace(parts=parts)
-    package = cast("AdapterPackage", SimpleNamespace(spec=SimpleNamespace(prompt=prompt)))
+@pytest.mark.parametrize(
+    ("parts", "kind", "read"),
+    [
+        ("turn", "alora", "a taxi there"),
+        ("reread", "alora", "Weather in Rome, a taxi there"),
+        ("reread", "lora", "a taxi there"),
+    ],
+)
+def test_a_part_is_put_as_the_adapter_was_trained(parts: str, kind: str, read: str) -> None:
+    spec = SimpleNamespace(prompt=SimpleNamespace(parts=parts), kind=kind)
+    package = cast("AdapterPackage", SimpleNamespace(spec=spec))
     messages = (
         Message(role="assistant", content="Hello"),
         Message(role="user", content="Weather in Rome, a taxi there"),
@@ -160,7 +167,7 @@ def test_a_part_is_put_as_the_adapter_was_trained(parts: str, read: str) -> None
     assert partwise.put(package, messages, Wish(part=True)) == (messages, Wish(part=True))
     put, wish = partwise.put(package, messages, Wish(part=True, about="a taxi there"))
     assert [message.content for message in put] == ["Hello", read]
-    assert wish.about == (None if parts == "turn" else "a taxi there")
+    assert (wish.about is None) == (read == "a taxi there")
 
 
 def test_a_part_that_leans_takes_values_from_the_whole() -> None:

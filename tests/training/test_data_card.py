@@ -30,7 +30,7 @@ def test_the_card_counts_origins_and_finds_what_the_builder_missed(tmp_path: Pat
     assert "`python -m training.data tool_call --seed 3`: 6 train, 1 dev rows." in text
     assert "| CC-BY-4.0 | `f6071b49` | 3 | 0 |" in text
     assert "| boolq | CC-BY-SA-3.0 |  | 1 | 0 |" in text  # a set without a repository
-    assert "| our generators | Apache-2.0 |  | 2 | 1 |" in text
+    assert "| our own | Apache-2.0 |  | 2 | 1 |" in text
     assert "public test set: 1 in train, 0 in dev; dropped before: 2." in text
     assert "in both splits: 1." in text
     assert "| hwu64/single | 3 | 0 |" in text

@@ -1,4 +1,5 @@
-"""Requests that were written one by one, with their tools and calls: the tables in ../written/.
+"""Requests that were written one by one, with their tools and calls: the tables in ../written/train and ../written/dev,
+which are by different hands and of different domains.
 
 A table reads
 
@@ -61,7 +62,7 @@ class ToolList:
 
 def groups(_: Path, rng: Random, split: Split) -> Iterator[list[Row]]:
     """Requests that are offered the same tools: one tool, or two to six of a list and of others."""
-    lists = [one for path in sorted(TABLES.glob("*.txt")) for one in parse_table(path.read_text("utf-8"), path.name)]
+    lists = [one for path in sorted((TABLES / split).glob("*.txt")) for one in parse_table(path.read_text("utf-8"), path.name)]
     drawn = [group for one in lists for group in _groups(one, lists, rng)]
     rng.shuffle(drawn)
     for number, (name, tools, requests) in enumerate(drawn):
