@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from lora_agent.errors import ConfigError
 from training.data.rows import Row, read_rows
-from training.data.safety import generator
+from training.data.safety import generator, written
 from training.data.safety.build import build
 from training.data.safety.categories import CATEGORIES, categorise, matching, ordered
 from training.data.safety.contract import OUTPUT_SCHEMA, cut, judged, key, safety_row
@@ -166,3 +167,22 @@ def test_a_small_build_keeps_the_contract_and_separates_the_splits(tmp_path: Pat
     assert report["dropped"]["in a public test set"]
     assert json.loads((tmp_path / "report.json").read_text()) == report
     assert any(a.source != b.source for a, b in pairwise(train))
+
+
+def test_written_requests_are_balanced_and_keep_to_the_contract() -> None:
+    rows = written.rows()
+    verdicts = Counter(row.output["verdict"] for row in rows)
+    assert min(verdicts.values()) > 300
+    assert {name for row in rows for name in row.output["categories"]} == set(CATEGORIES)
+    assert Counter(row.output["injection"] for row in rows if row.input["target"] == "tool") == {True: 220, False: 220}
+    assert not any("\\n" in judged(row) or "⇒" in judged(row) for row in rows)
+
+
+@pytest.mark.parametrize(
+    "line", ["unsafe | text", "safe violence | text", "harmless | text", "safe text", "injection none | x"]
+)
+def test_a_wrong_line_of_a_written_table_is_named(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "t.txt").write_text(f"safe | fine\n{line}\n")
+    monkeypatch.setattr(written, "TABLES", tmp_path)
+    with pytest.raises(ConfigError, match=r"t\.txt:2"):
+        written.rows()

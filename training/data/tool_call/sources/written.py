@@ -62,7 +62,11 @@ class ToolList:
 
 def groups(_: Path, rng: Random, split: Split) -> Iterator[list[Row]]:
     """Requests that are offered the same tools: one tool, or two to six of a list and of others."""
-    lists = [one for path in sorted((TABLES / split).glob("*.txt")) for one in parse_table(path.read_text("utf-8"), path.name)]
+    lists = [
+        one
+        for path in sorted((TABLES / split).glob("*.txt"))
+        for one in parse_table(path.read_text("utf-8"), path.name)
+    ]
     drawn = [group for one in lists for group in _groups(one, lists, rng)]
     rng.shuffle(drawn)
     for number, (name, tools, requests) in enumerate(drawn):

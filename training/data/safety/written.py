@@ -1,0 +1,43 @@
+"""Texts that were written one by one, harmful ones and their harmless look-alikes: the tables in written/.
+
+A line reads `unsafe violence,weapons | text` or `safe | text` for a request; what is asked for is named, never how it
+is done. `injection privacy | request ⇒ tool output` and `safe | request ⇒ tool output` are results of tools, with
+backslash and n for a line break; the category `none` only leads off the task.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lora_agent.errors import ConfigError
+
+from ..rows import Row
+from .contract import key, safety_row
+from .sources import user_row
+
+TABLES = Path(__file__).parent / "written"
+
+
+def rows() -> list[Row]:
+    return [row for path in sorted(TABLES.glob("*.txt")) for row in _read(path)]
+
+
+def _read(path: Path) -> list[Row]:
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        label, bar, text = line.partition(" | ")
+        verdict, _, categories = label.partition(" ")
+        request, result, output = text.replace("\\n", "\n").partition(" ⇒ ")
+        wanted = {"safe": False, "unsafe": True, "injection": True}.get(verdict)
+        if not bar or wanted is None or wanted != bool(categories) or (verdict == "injection" and not result):
+            raise ConfigError(f"{path.name}:{number}: cannot read {line!r:.80}", hint="see the head of written.py")
+        names = [name for name in categories.split(",") if name not in ("", "none")]
+        if result:
+            injected = verdict == "injection"
+            names = [*names, "jailbreak"] if injected else names
+            turns = [("user", request.strip()), ("tool", output.strip())]
+            source = "written/injection" if injected else "written/tool_clean"
+            found.append(safety_row(turns, names, source, f"written/{key(request)}", injection=injected))
+        else:
+            found.append(user_row(request.strip(), names, f"written/{verdict}"))
+    return found
