@@ -39,7 +39,7 @@ class Wish:
     part: bool = False
     """The request is one part of a longer one: it wants something, whether or not a tool has its words."""
     about: str | None = None
-    """What of the last turn is asked for, where the adapter reads all of it (`PromptSpec.parts`)."""
+    """The part of the last turn that is asked for; how it is put is the package's (`PromptSpec.parts`)."""
     without: frozenset[Use] = frozenset()
     """Arguments that may not be written again."""
 

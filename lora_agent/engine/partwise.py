@@ -28,8 +28,8 @@ Ask = Callable[[DecodeOptions, Wish], Result]
 
 def put(package: AdapterPackage, messages: tuple[Message, ...], wish: Wish) -> tuple[tuple[Message, ...], Wish]:
     """The conversation as the adapter reads it for a wish, and what is left of the wish: a part takes the place of the
-    last turn where the adapter was not trained to read it behind the whole request. A plain LoRA reads the conversation
-    itself, so that what it reads last stands out less: it is never asked so."""
+    last turn where the adapter was not trained to read it behind the whole request. Plain variants share the package's
+    prompt and the shipped one was not trained so: a plain LoRA is never asked so."""
     if wish.about is None or (package.spec.prompt.parts == "reread" and package.spec.kind == "alora"):
         return messages, wish
     return (*messages[:-1], Message(role="user", content=wish.about)), replace(wish, about=None)
