@@ -61,7 +61,7 @@ class ToolList:
 
 
 def groups(_: Path, rng: Random, split: Split) -> Iterator[list[Row]]:
-    """Requests that are offered the same tools: one of a list, several of it, or those of others, where nothing fits."""
+    """Requests that are offered the same tools: one of a list, several, or those of others, where nothing fits."""
     lists = [
         one
         for path in sorted((TABLES / split).glob("*.txt"))
