@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 
 from lora_agent.engine.contract import output_grammar
@@ -81,7 +82,15 @@ class TargetSpelling:
         )
         plain = self._output == "tool_calls" and not self._quotes
         output = without_quotes(row.output) if plain else row.output
-        return [*grammar.tokens_of(compact_json(output)), self._stop]
+        return [*grammar.tokens_of(_without_exponents(compact_json(output))), self._stop]
+
+
+def _without_exponents(json_text: str) -> str:
+    """Numbers as the grammar writes them: 0.00005 where JSON would have 5e-05."""
+    return _STRING_OR_EXPONENT.sub(lambda m: m[0] if m[0][0] == '"' else format(Decimal(m[0]), "f"), json_text)
+
+
+_STRING_OR_EXPONENT = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?[eE][+-]?\d+')
 
 
 def encode(renderer: ChatRenderer, shape: PromptShape, row: Row, spell: TargetSpelling) -> Encoded:

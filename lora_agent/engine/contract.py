@@ -25,6 +25,7 @@ from lora_agent.structured import (
     validate,
     without_quotes,
 )
+from lora_agent.structured.leaning import Leaning
 from lora_agent.types import Completion, JsonSchema, Result, TokenLogprob, Tool, compact_json
 
 ENUM_FROM = "x-enum-from"
@@ -100,6 +101,7 @@ def output_grammar(
     narrow: bool = True,
     quotes: bool = False,
     wish: Wish = ANY,
+    doubtful: dict[str, set[str]] | None = None,
 ) -> Grammar:
     """The grammar of one call: for `output` "tool_calls" from the tools, otherwise from the adapter's output schema.
     Training spells its targets with it, not `narrow`: a decode writes only what the conversation leaves of it
@@ -108,7 +110,7 @@ def output_grammar(
     if output != "tool_calls":
         schema, inputs = narrowing.answering(schema, inputs) if narrow else (narrowing.plain(schema), inputs)
         return compile_schema(resolve_output(schema, inputs), vocabulary, budget_tokens=max_tokens)
-    tools, first = narrowing.calling(tools, inputs, wish) if narrow else (tools, None)
+    tools, first = narrowing.calling(tools, inputs, wish, doubtful) if narrow else (tools, None)
     schema = calls_schema(tools, wish.most, first=first, min_calls=wish.least, quotes=quotes)
     return compile_schema(schema, vocabulary, budget_tokens=max_tokens, stored=not narrow)
 
@@ -122,12 +124,29 @@ def call_grammar(
     *,
     narrow: bool = True,
     wish: Wish = ANY,
+    doubtful: dict[str, set[str]] | None = None,
 ) -> Grammar:
     """`output_grammar` of one call of a package."""
-    spec, schema, quotes = package.spec, package.output_schema, package.spec.prompt.quotes
+    spec, schema = package.spec, package.output_schema
     return output_grammar(
-        spec.output, schema, inputs, tools, vocabulary, max_tokens, narrow=narrow, quotes=quotes, wish=wish
-    )
+        spec.output, schema, inputs, tools, vocabulary, max_tokens,
+        narrow=narrow, quotes=spec.prompt.quotes, wish=wish, doubtful=doubtful,
+    )  # fmt: skip
+
+
+def leaning_grammar(
+    package: AdapterPackage,
+    inputs: Mapping[str, Any],
+    tools: Sequence[Tool],
+    vocabulary: Vocabulary,
+    max_tokens: int,
+    wish: Wish = ANY,
+) -> tuple[Grammar, Leaning | None]:
+    """The grammar of one call where nats can be added to what a model says, as no server lets one: what nobody seems
+    to have spoken of is unlikely there instead of forbidden."""
+    doubtful: dict[str, set[str]] = {}
+    grammar = call_grammar(package, inputs, tools, vocabulary, max_tokens, wish=wish, doubtful=doubtful)
+    return grammar, narrowing.leaning(package, inputs, tools, wish, doubtful)
 
 
 def resolve_output(schema: JsonSchema, inputs: Mapping[str, Any]) -> JsonSchema:

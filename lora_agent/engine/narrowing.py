@@ -8,7 +8,7 @@ and the value `otherwise` where none holds `least` of them (decision 056). Knows
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from lora_agent.structured import candidates, grounded, split_request
 from lora_agent.structured.calls import MAX_CALLS
 from lora_agent.structured.candidates import NO_CALL, common
 from lora_agent.structured.evidence import NEAR, coverage
+from lora_agent.structured.leaning import Leaning
 from lora_agent.structured.repeats import Use
 from lora_agent.types import JsonSchema, Tool
 
@@ -47,23 +48,34 @@ class Wish:
 ANY = Wish()
 
 
-def calling(tools: Sequence[Tool], inputs: Mapping[str, Any], wish: Wish) -> tuple[list[Tool], list[Tool]]:
-    """The tools as far as the conversation speaks of their parameters, and those of them that a first call may name."""
+def calling(
+    tools: Sequence[Tool], inputs: Mapping[str, Any], wish: Wish, doubtful: dict[str, set[str]] | None = None
+) -> tuple[list[Tool], list[Tool]]:
+    """The tools as far as the conversation speaks of their parameters, and those of them that a first call may name.
+    `doubtful`: parameters that nobody seems to have spoken of stay and are noted here, by tool; without it they are
+    left out."""
     asked = _asked(inputs, wish)
     near = {tool.name for tool in candidates(asked, tools)}
     one = bool(asked) and (wish.part or not split_request(asked[-1], tools))
-    left = grounded(tools, _said(inputs, wish), asked[-1] if one else None, wish.without)
+    left = grounded(tools, _said(inputs, wish), asked[-1] if one else None, wish.without, doubtful=doubtful)
     return left, [tool for tool in left if tool.name in near]
 
 
-def lean(
-    package: AdapterPackage, inputs: Mapping[str, Any], tools: Sequence[Tool], wish: Wish
-) -> tuple[str, float] | None:
-    """A beginning of a call's value and the nats to add to it (`DecodeOptions.lean`): that no tool is called is
-    likelier where none shares a word with the request."""
-    if package.spec.output != "tool_calls" or not tools or wish.part:
+def leaning(
+    package: AdapterPackage,
+    inputs: Mapping[str, Any],
+    tools: Sequence[Tool],
+    wish: Wish,
+    doubtful: Mapping[str, Collection[str]],
+) -> Leaning | None:
+    """What is likelier than the model says: that no tool is called where none shares a word with the request, and that
+    what is `doubtful` (see `calling`) is left out."""
+    if package.spec.output != "tool_calls" or not tools:
         return None
-    return '{"calls":[]', NO_CALL[common(_asked(inputs, wish), tools)]
+    parameters = {tool.name: tuple(tool.parameters.get("properties") or ()) for tool in tools}
+    if wish.part:
+        return Leaning(parameters=parameters, doubtful=doubtful) if doubtful else None
+    return Leaning('{"calls":[]', NO_CALL[common(_asked(inputs, wish), tools)], parameters, doubtful)
 
 
 def plain(schema: JsonSchema) -> JsonSchema:

@@ -24,16 +24,18 @@ from lora_agent.structured.numerals import numbers_in
 from lora_agent.structured.phrases import phrases_in
 from lora_agent.structured.repeats import Use
 from lora_agent.structured.said import Said
-from lora_agent.types import JsonSchema, Tool, compact_json
+from lora_agent.structured.units import units_in
+from lora_agent.types import JsonSchema, Tool
 
 MOST_CHARACTERS = 600_000
 """Of phrases in the schemas of all tools together; beyond, texts are left free."""
-PHRASES = "what was said"
+PHRASES = "what_was_said"
 """Name of the definition that a tool's texts share."""
 _FREE = frozenset("enum const $ref anyOf oneOf allOf not if format pattern".split())
 """Keywords beside which a node is left as it is."""
 _SPELLED = re.compile(
-    r"format|y{2,4}.?m{1,2}|m{1,2}.?d{1,2}|h{1,2}.?m{1,2}|iso\b|codes?\b|abbreviat",
+    r"format|y{2,4}.?m{1,2}|m{1,2}.?[dy]{1,4}|d{1,2}.?m{1,2}|h{1,2}.?m{1,2}|iso\b|utc\b|codes?\b|abbreviat|currency"
+    r"|\bletters?\b|\bcapitals\b|(?:upper|lower)[ -]?case|time ?zone|ticker",
     re.IGNORECASE,
 )
 """In the description of a text that is to be spelled in some way of its own: it is left free."""
@@ -41,7 +43,8 @@ _EXAMPLES = re.compile(r"(?:e\.g|such as|for example|either|one of)\b(.*)", re.I
 """What follows may be written as well as what was said."""
 _OF_FLAGS = words("whether true false set flag enable include with")
 _PERCENT = re.compile(r"\bpercent(?:age|s)?\b", re.IGNORECASE)
-"""Of a number that is one: 5 % is 5 there, and 0.05 elsewhere perhaps."""
+_SHARE = re.compile(r"fraction|decimal|share|ratio|0?\.\d", re.IGNORECASE)
+"""Of a number that is a percentage, and not put as a share of one: 5 % is 5 there, and 0.05 elsewhere perhaps."""
 _SHORT = 2
 """Characters of a word that are too few to be sure that it was said as a choice ("f") or of a quantity ("m")."""
 _CODE = 4
@@ -53,17 +56,22 @@ def grounded(
     texts: Sequence[str],
     request: str | None = None,
     without: Collection[Use] = (),
+    *,
+    doubtful: dict[str, set[str]] | None = None,
 ) -> list[Tool]:
     """The tools, with each number an enum of the numbers said, and each text one of the phrases. A number that must be
     given is left free if none would do; one that need not be is left out, and so are numbers beyond those said,
     choices of which none was named, and flags whose words nobody used. Where numbers are said with words of one of the
     parameters ("5 km"), it takes one of these. `request`: the last turn, if it wants one thing: a choice that it names
-    must be given. `without`: arguments that are not to be written. Without texts the tools are as they were."""
+    must be given. `without`: arguments that are not to be written. Without texts the tools are as they were.
+    `doubtful`: parameters that would be left out because nobody seems to speak of them stay, and are noted here, by
+    tool."""
     if not texts:
         return list(tools)
     said = Said(tuple(texts), request)
     room = MOST_CHARACTERS // max(1, len(tools))
-    return [_Narrowing(tool, said, without, sum(map(len, said.phrases)) <= room).tool() for tool in tools]
+    narrowings = [_Narrowing(tool, said, without, sum(map(len, said.phrases)) <= room, doubtful) for tool in tools]
+    return [narrowing.tool() for narrowing in narrowings]
 
 
 def takes_numbers_together(tool: Tool) -> bool:
@@ -79,9 +87,17 @@ def takes_numbers_together(tool: Tool) -> bool:
 
 
 class _Narrowing:
-    def __init__(self, tool: Tool, said: Said, without: Collection[Use], texts: bool) -> None:
+    def __init__(
+        self,
+        tool: Tool,
+        said: Said,
+        without: Collection[Use],
+        texts: bool,
+        doubtful: dict[str, set[str]] | None = None,
+    ) -> None:
         self._tool = tool
         self._said = said
+        self._doubtful = doubtful
         self._texts = texts
         """Whether texts are narrowed."""
         self._without = {use.parameter: use.value for use in without if use.tool == tool.name}
@@ -112,11 +128,14 @@ class _Narrowing:
         for name, child in properties.items():
             found = self._value(child, name, numbers.get(name))
             if name not in needed and isinstance(child, dict):
-                if _is_choice(child):
-                    found, must = self._choice(child)
-                    needed += [name] if must else []
-                elif (_is_number(child) and spare <= 0) or self._is_unasked_flag(name, child) or name in without:
+                if name in without:
                     found = None
+                elif _is_choice(child):
+                    heard, must = self._choice(child)
+                    needed += [name] if must else []
+                    found = heard if heard is not None else self._doubt(name, found)
+                elif (_is_number(child) and spare <= 0) or self._is_unasked_flag(name, child):
+                    found = self._doubt(name, found)
                 elif self._is_asked_flag(name, child):
                     needed.append(name)
             elif name in without and found is not None:
@@ -125,6 +144,13 @@ class _Narrowing:
                 kept[name] = child if found is None else found
         return {**node, "properties": kept, **({"required": needed} if needed else {})}
 
+    def _doubt(self, name: str, node: Any) -> Any:
+        """What is left of a parameter that nobody seems to speak of."""
+        if self._doubtful is None or node is None:
+            return None
+        self._doubtful.setdefault(self._tool.name, set()).add(name)
+        return node
+
     def _value(self, node: Any, name: str = "", numbers: set[float] | None = None) -> Any:
         """A schema of what may be written for the parameter `name`; None where nothing that was said would do.
         `numbers`: those that are said with words of this parameter."""
@@ -132,8 +158,9 @@ class _Narrowing:
             return node
         match node.get("type"):
             case "integer" | "number":
-                allowed = _valid(node, numbers or ()) or self._numbers(node)
-                if _PERCENT.search(f"{spaced(name).replace('_', ' ')} {node.get('description', '')}"):
+                what = _spoken(name, node)
+                allowed = _valid(node, numbers or ()) or self._numbers(node, frozenset(units_in(what)))
+                if _PERCENT.search(what) and not _SHARE.search(what):
                     allowed = [value for value in allowed if value in self._said.figures] or allowed
                 return {"enum": allowed} if allowed else None
             case "string":
@@ -148,20 +175,22 @@ class _Narrowing:
                 return self._object(node, {})
         return node
 
-    def _numbers(self, node: JsonSchema) -> list[Any]:
+    def _numbers(self, node: JsonSchema, units: frozenset[str]) -> list[Any]:
         own = {float(value) for value in _named(node) if isinstance(value, int | float) and not isinstance(value, bool)}
-        return _valid(node, self._said.numbers | own | numbers_in(str(node.get("description", ""))))
+        return _valid(node, self._said.numbers_for(units) | own | numbers_in(str(node.get("description", ""))))
 
     def _quantities(self, nodes: dict[str, JsonSchema]) -> dict[str, set[float]]:
         """For each of an object's numbers those that are said with words which only this parameter has."""
         if self._said.request is None or self._said.lists or self._said.mentions < 2:
             return {}  # what is said several times is of several calls
-        own = {name: words(f"{spaced(name)} {node.get('description', '')}") for name, node in nodes.items()}
+        own = {name: words(_spoken(name, node)) for name, node in nodes.items()}
         count = Counter(word for held in own.values() for word in held if len(word) >= _SHORT)
         found: dict[str, set[float]] = {}
         for name, held in own.items():
             telling = {word for word in held if count[word] == 1}
-            found[name] = {value for values, around in self._said.quantities if around & telling for value in values}
+            units = units_in(_spoken(name, nodes[name]))
+            near = [mention for mention, around in self._said.quantities if around & telling]
+            found[name] = {value for mention in near for value in mention.values(units)}
         return found
 
     def _text(self, node: JsonSchema) -> Any:
@@ -200,6 +229,11 @@ class _Narrowing:
         return {"enum": others} if others else node
 
 
+def _spoken(name: str, node: JsonSchema) -> str:
+    """A parameter's words: "maxDistance_km" is max Distance km."""
+    return f"{spaced(name).replace('_', ' ')} {node.get('description', '')}"
+
+
 def _is_number(node: Any) -> bool:
     return isinstance(node, dict) and node.get("type") in ("integer", "number")
 
@@ -218,11 +252,11 @@ def _is_said(value: str, by: set[str]) -> bool:
 
 
 def _valid(node: JsonSchema, values: Collection[Any]) -> list[Any]:
-    """Those of the numbers, or lists of them, that the node allows, as JSON spells them without an exponent."""
+    """Those of the numbers, or lists of them, that the node allows."""
     ordered = sorted(values) if not isinstance(values, list) else values
     figures = [value if isinstance(value, list) else _figure(value) for value in ordered]
     valid = jsonschema.Draft202012Validator(node).is_valid
-    return [value for value in figures if valid(value) and "e" not in compact_json(value)]
+    return [value for value in figures if valid(value)]
 
 
 def _figure(value: float) -> float:

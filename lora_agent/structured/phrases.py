@@ -15,6 +15,9 @@ MOST = 3_000
 _MARKS = " \t\r\n.,;:?!\"'`()[]{}<>“”‘’«»*…"
 _QUOTES = "\"'`“”‘’«»"
 _CLOSING = ",;:?!."
+_STOPS = ".?!:\n"
+_NAMES = 4
+"""Words of a name or thing, at most."""
 _WORD = re.compile(r"\S+")
 _PART = re.compile(r"[^\W_]+")
 _POSSESSIVE = re.compile(r"['’]s$")
@@ -33,12 +36,25 @@ def phrases_in(texts: Iterable[str]) -> list[str]:
 
 def _runs(text: str) -> Iterator[str]:
     words = [match.span() for match in _WORD.finditer(text)]
+    small = text == text.lower()
     for index, (start, _) in enumerate(words):
+        opens = index == 0 or text[words[index - 1][1] - 1] in _STOPS
         for count, (_, end) in enumerate(words[index:]):
             if count >= LONGEST and not _ends(text, end):
                 continue
             yield from _forms(text[start:end])
+            if count < _NAMES and (small or opens):
+                yield from _cased(text[start:end].strip(_MARKS), small)
         yield from _PART.findall(text[start : words[index][1]])  # "rock/pop": either of them
+
+
+def _cased(phrase: str, small: bool) -> Iterator[str]:
+    """A name where all is written small ("la paz": La Paz); no name where a sentence begins ("Towels to 204")."""
+    first = phrase.split(" ", 1)[0]
+    if small and phrase:
+        yield " ".join(word[:1].upper() + word[1:] for word in phrase.split(" "))
+    elif first.istitle() and len(first) > 1:
+        yield phrase[0].lower() + phrase[1:]
 
 
 def _ends(text: str, end: int) -> bool:
@@ -53,7 +69,7 @@ def _forms(run: str) -> Iterator[str]:
     yield bare
     if _POSSESSIVE.search(bare):
         yield bare[:-2]
-    elif " " not in bare and len(bare) > 3 and bare.endswith("s"):
+    elif bare.count(" ") < _NAMES and len(bare) > 3 and bare.endswith("s"):
         yield bare[:-1]  # "horses": a parameter may want one of them
     if bare != run:
         closed = run.rstrip(_CLOSING)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from lora_agent.structured.evidence import words
-from lora_agent.structured.numerals import lists_in, mentions, number_of, numbers_in, quantities_in
+from lora_agent.structured.numerals import Mention, lists_in, mentions, number_of, numbers_in, quantities_in
 from lora_agent.structured.phrases import phrases_in
 
 
@@ -16,6 +16,7 @@ class Said:
     texts: tuple[str, ...]
     request: str | None = None
     """The last turn, if it wants one thing."""
+    _by_units: dict[frozenset[str], set[float]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def text(self) -> str:
@@ -23,7 +24,14 @@ class Said:
 
     @cached_property
     def numbers(self) -> set[float]:
-        return numbers_in(self.text)
+        """In the units that they were said in."""
+        return self.numbers_for(frozenset())
+
+    def numbers_for(self, units: frozenset[str]) -> set[float]:
+        """As somebody may write them who wants one of these units."""
+        if units not in self._by_units:
+            self._by_units[units] = numbers_in(self.text, units)
+        return self._by_units[units]
 
     @cached_property
     def figures(self) -> set[float]:
@@ -36,9 +44,9 @@ class Said:
         return mentions(self.text)
 
     @cached_property
-    def quantities(self) -> list[tuple[set[float], set[str]]]:
-        """Each number with all that it may mean, and the words around it."""
-        return [(values, words(around)) for values, around in quantities_in(self.text)]
+    def quantities(self) -> list[tuple[Mention, set[str]]]:
+        """Each number, and the words around it."""
+        return [(mention, words(around)) for mention, around in quantities_in(self.text)]
 
     @cached_property
     def lists(self) -> list[list[float]]:

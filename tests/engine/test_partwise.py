@@ -101,6 +101,14 @@ def test_a_whole_that_fails_leaves_the_parts() -> None:
     assert answer(Script(script), BOTH).verdict == "valid"
 
 
+def test_nobody_wants_the_same_call_twice() -> None:
+    twice = {"The weather in Rome": ([weather("Rome"), weather("Rome"), weather("Oslo")], -0.1)}
+    assert answer(Script(twice), "The weather in Rome").output == {"calls": [weather("Rome"), weather("Oslo")]}
+    script = parts(-9.0)
+    script["The share price of ACME"] = ([weather("Rome")], -0.1)
+    assert answer(Script(script), BOTH).output == {"calls": [weather("ACME")]}
+
+
 def test_parts_share_the_budget_and_know_that_they_are_parts() -> None:
     asked = Script(parts(-1.0))
     answer(asked, BOTH)

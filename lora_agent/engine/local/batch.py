@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from lora_agent.engine.contract import call_grammar, check_input, finish
+from lora_agent.engine.contract import check_input, finish, leaning_grammar
 from lora_agent.engine.local.bank import BASE_SLOT
 from lora_agent.engine.local.decode import DecodeOptions, RowDecode
-from lora_agent.engine.narrowing import ANY, lean
+from lora_agent.engine.narrowing import ANY
 from lora_agent.engine.partwise import opening, parts_of
 from lora_agent.errors import ContextTooLongError
 from lora_agent.registry import AdapterPackage
@@ -155,7 +155,7 @@ def _prepare(
         messages, tools = input_messages(inputs), read_tools(inputs.get("tools"))
         own = options or DecodeOptions(package.spec.prompt.max_new_tokens)
         wish = opening(package, messages, tools)[0] if single else ANY
-        grammar = call_grammar(package, inputs, tools, engine.vocabulary, own.max_tokens, wish=wish)
+        grammar, lean = leaning_grammar(package, inputs, tools, engine.vocabulary, own.max_tokens, wish)
         context = renderer.context(messages, tools)
         documents = read_documents(inputs.get("documents"))
         context += renderer.documents(documents) if documents else []
@@ -166,7 +166,7 @@ def _prepare(
                 f"a call of {package.name!r} needs {length} tokens, {engine.base.id} reads {engine.base.context_limit}",
                 hint="Shorten its messages, tools or documents.",
             )
-        row = RowDecode(grammar.start(), renderer.stop_token_ids, replace(own, lean=lean(package, inputs, tools, wish)))
+        row = RowDecode(grammar.start(), renderer.stop_token_ids, replace(own, lean=lean))
         items.append(_Item(package, grammar, context, tail, row))
     return items
 

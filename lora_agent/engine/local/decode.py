@@ -20,6 +20,7 @@ from torch import Tensor
 from lora_agent.engine.local.ahead import Ahead
 from lora_agent.structured import Constraint, way_out
 from lora_agent.structured.constraint import Allowed
+from lora_agent.structured.leaning import Leaning
 from lora_agent.types import Completion, FinishReason, Usage
 
 Scores = NDArray[np.float32]
@@ -43,9 +44,8 @@ class DecodeOptions:
     """Texts that end a free decode; the text ends before the first of them. Not under a grammar."""
     top_logprobs: int | None = None
     """Keep the log-probabilities of this many likeliest tokens at each place; 0 keeps only the written token's."""
-    lean: tuple[str, float] | None = None
-    """A beginning of a value under a grammar, and the nats by which it is likelier than the model says
-    (`contract.lean`)."""
+    lean: Leaning | None = None
+    """What is likelier under a grammar than the model says."""
     watch: Callable[[str], None] | None = None
     """Told the text so far after each forward pass, from the thread that decodes. A repair (see `repair.Repair`) may
     make it shorter again."""
@@ -121,8 +121,8 @@ class RowDecode:
             allowed = Allowed.of(self.constraint.mask()) if allowed is None else allowed
             scores = _masked(scores, allowed.bias)
             self._exclude(scores)
-            if self.options.lean is not None and allowed.total <= _FEW:
-                self._lean(scores, self.constraint.vocabulary.tokens, *self.options.lean)
+            if self.options.lean is not None and 1 < allowed.total <= _FEW:
+                self._lean(scores, self.constraint.vocabulary.tokens, self.options.lean)
         logprobs = _log_softmax(scores)
         if allowed is not None and allowed.total <= _FEW:  # looking for them costs as much as all of the rest
             self._note_alternatives(logprobs)
@@ -179,17 +179,11 @@ class RowDecode:
                 if beginning[:-1] == written:
                     scores[beginning[-1]] = -math.inf
 
-    def _lean(self, scores: Scores, pieces: Any, beginning: str, nats: float) -> None:
-        """Add `nats` to the tokens that keep the text on the way to this beginning, while others may be chosen."""
-        wanted = beginning.encode()
-        if len(self.tokens) >= len(wanted):  # a token has a byte at least: the beginning is over
-            return
+    def _lean(self, scores: Scores, pieces: Any, leaning: Leaning) -> None:
+        tokens = np.flatnonzero(scores > -math.inf).tolist()
         written = pieces.decode_bytes(self.tokens)
-        if len(written) < len(wanted) and wanted.startswith(written):
-            for token in np.flatnonzero(scores > -math.inf).tolist():
-                text = written + pieces.decode_bytes([token])
-                if text.startswith(wanted) or wanted.startswith(text):
-                    scores[token] += nats
+        texts = [pieces.decode_bytes([token]).decode(errors="replace") for token in tokens]
+        scores[tokens] += leaning.weigh(written.decode(errors="replace"), texts)
 
     def _last_way_out(self, token: int) -> list[int] | None:
         """The way to the value's end from here, if after `token` there would be none within the budget any more."""

@@ -18,8 +18,8 @@ from lora_agent.engine import partwise
 from lora_agent.engine.contract import (
     BASE_MAX_TOKENS,
     answer_grammar,
-    call_grammar,
     finish,
+    leaning_grammar,
     read_output,
     token_logprobs,
 )
@@ -30,7 +30,7 @@ from lora_agent.engine.local.lookup import Lookup
 from lora_agent.engine.local.prefix_cache import common_length
 from lora_agent.engine.local.repair import Repair
 from lora_agent.engine.local.runner import turn_features
-from lora_agent.engine.narrowing import Wish, lean
+from lora_agent.engine.narrowing import Wish
 from lora_agent.engine.prompts import adapter_input, answer_prompt, choice_prompt
 from lora_agent.engine.protocol import Cancel
 from lora_agent.errors import ContextTooLongError
@@ -186,8 +186,8 @@ class LocalSession:
             return LocalSession(self._engine, messages, self.tools)._run(package, options, wish, inputs)
         tools, inputs = self._inputs(package, inputs)
         vocabulary = self._engine.vocabulary
-        grammar = call_grammar(package, inputs, tools, vocabulary, options.max_tokens, wish=wish)
-        row = self._row(grammar, replace(options, lean=lean(package, inputs, tools, wish)))
+        grammar, lean = leaning_grammar(package, inputs, tools, vocabulary, options.max_tokens, wish)
+        row = self._row(grammar, replace(options, lean=lean))
         repair = Repair(grammar, self._engine.vocabulary)
         usage = self._decode(package, inputs, row, repair, wish.about)
         completion = row.completion(self._engine.base.tokenizer, usage.read, usage.reused)

@@ -20,6 +20,8 @@ from ..decontaminate import Decontaminator
 from ..rows import Split, open_text
 from ..tool_call.generator.phrasing import Noise, ask, speak
 from ..tool_call.generator.spec import load_domains
+from ..tool_call.schema import tool_name
+from ..tool_call.sources import written
 from ..tool_call.sources.files import json_file, json_lines
 
 SKILLS = Path(__file__).parent / "skills"
@@ -45,7 +47,9 @@ def intents(data: Path, split: Split, seed: int = 0) -> list[Intent]:
     """All intents of a split, in a fixed order."""
     rng, clean = Random(f"{seed}/intents"), Decontaminator.from_data(data)
     readers = (
-        (skills, functions, metatool, seal_tools, hwu64, sgd) if split == "train" else (skills, clinc150, banking77)
+        (skills, functions, written_tools, metatool, seal_tools, hwu64, sgd)
+        if split == "train"
+        else (skills, clinc150, banking77)
     )
     found = []
     for read in readers:
@@ -73,6 +77,22 @@ def functions(_: Path, split: Split, rng: Random) -> Iterator[Intent]:
                 wishes = (ask(function, rng, Noise()) for _ in range(7))
                 texts = tuple(speak(wish, (), rng, Noise()) for wish in wishes if wish is not None)
                 yield Intent("functions", function.names[0], rng.choice(function.descriptions), texts)
+
+
+def written_tools(_: Path, __: Split, ___: Random) -> Iterator[Intent]:
+    """The tools of the written tool lists, by the requests that call nothing else."""
+    for path in sorted((written.TABLES / "train").glob("*.txt")):
+        for one in written.parse_table(path.read_text("utf-8"), path.name):
+            queries: dict[str, list[str]] = defaultdict(list)
+            for request in one.requests:
+                called = {call["name"] for call in request.calls}
+                if len(called) == 1:
+                    queries[called.pop()].append(request.text)
+            for tool in one.tools:
+                name = tool_name(tool)
+                if len(queries[name]) > 1:
+                    description = f"{tool['function']['description']} ({one.name.replace('_', ' ')})"
+                    yield Intent("written", _spaced(name), description, tuple(queries[name]))
 
 
 def metatool(data: Path, _: Split, rng: Random) -> Iterator[Intent]:

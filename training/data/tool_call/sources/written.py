@@ -32,6 +32,7 @@ from random import Random
 from typing import Any
 
 from lora_agent.errors import ConfigError
+from lora_agent.types import compact_json
 
 from ...rows import Row, Split
 from ..schema import Call, TargetChecker, Tool, make_call, make_row, make_tool, tool_name
@@ -41,6 +42,8 @@ ALONE = 0.3
 """Share of the requests for one tool that are offered no other."""
 TOGETHER = 3
 """Requests that share a list of tools; training reads it once."""
+ROOM = 1_700
+"""Characters of a list of tools beyond which nothing is offered that is not called."""
 _PARAMETER = re.compile(
     r"^(?P<path>[\w.-]+)(?P<required>\*?) (?P<kind>string|integer|number|boolean|enum)(?P<array>\[\])?"
     r"(?: (?P<choices>[^|=]*?))?(?: =(?P<default>[^|]*?))? \| (?P<description>.+)$"
@@ -61,16 +64,19 @@ class ToolList:
 
 
 def groups(_: Path, rng: Random, split: Split) -> Iterator[list[Row]]:
-    """Requests that are offered the same tools: one of a list, several, or those of others, where nothing fits."""
-    lists = [
-        one
-        for path in sorted((TABLES / split).glob("*.txt"))
-        for one in parse_table(path.read_text("utf-8"), path.name)
+    """Requests that are offered the same tools: one of a list, several, or those of others, where nothing fits. Tables
+    that were written later come first, so that a set that cannot hold all has those that no weights have learnt."""
+    tables = [
+        parse_table(path.read_text("utf-8"), path.name) for path in sorted((TABLES / split).glob("*.txt"), reverse=True)
     ]
-    drawn = [group for one in lists for group in _groups(one, lists, rng)]
-    rng.shuffle(drawn)
-    for number, (name, tools, requests) in enumerate(drawn):
-        yield [_row(f"written/{name}/{number}", tools, request, split) for request in requests]
+    lists = [one for table in tables for one in table]
+    number = 0
+    for table in tables:
+        drawn = [group for one in table for group in _groups(one, lists, rng)]
+        rng.shuffle(drawn)
+        for name, tools, requests in drawn:
+            yield [_row(f"written/{name}/{number}", tools, request, split) for request in requests]
+            number += 1
 
 
 def _groups(one: ToolList, lists: Sequence[ToolList], rng: Random) -> Iterator[tuple[str, list[Tool], list[Request]]]:
@@ -100,7 +106,10 @@ def _offered(one: ToolList, requests: Sequence[Request], rng: Random) -> list[To
     called = {call["name"] for request in requests for call in request.calls}
     wanted = [tool for tool in one.tools if tool_name(tool) in called]
     rest = [tool for tool in one.tools if tool_name(tool) not in called]
-    tools = wanted + rng.sample(rest, min(len(rest), rng.randint(0 if wanted else 1, 2)))
+    more = rng.sample(rest, min(len(rest), rng.randint(0 if wanted else 1, 2)))
+    while wanted and more and len(compact_json([*wanted, *more])) > ROOM:
+        more.pop()
+    tools = wanted + more
     rng.shuffle(tools)
     return tools
 
