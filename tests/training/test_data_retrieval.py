@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from lora_agent.errors import ConfigError
-from training.data.retrieval import generator
+from training.data.retrieval import generator, written
 from training.data.retrieval.build import build, split_questions
 from training.data.retrieval.contract import problem
 from training.data.retrieval.documents import MAX_WORDS, Pool, lay_out, make_row
@@ -281,3 +282,23 @@ def test_build_writes_clean_splits_and_a_report(data: Path, tmp_path: Path) -> N
     again = build(data, tmp_path / "b", seed=0, train=100, dev=30)
     assert again == report
     assert (tmp_path / "a" / "train.jsonl.gz").read_bytes() == (tmp_path / "b" / "train.jsonl.gz").read_bytes()
+
+
+def test_a_written_block_gives_questions_of_its_passages() -> None:
+    block = (
+        "# Lakes\n[1] Ombeli has no outlet.\n[2] Sunda drains east.\nQ why salty\nA 1 | no outlet\nN How deep is Sunda?"
+    )
+    answered, open_ = written.parse_block(block)
+    assert (answered.text, answered.passage, answered.answer, answered.start) == (
+        "why salty",
+        "Ombeli has no outlet.",
+        "no outlet",
+        11,
+    )
+    assert (open_.passage, open_.answer) == ("Sunda drains east.", "")
+
+
+@pytest.mark.parametrize("line", ["A 3 | no outlet", "A 1 | an outlet", "B nothing"])
+def test_a_line_that_cannot_be_read_is_named(line: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(line)):
+        written.parse_block(f"# Lakes\n[1] Ombeli has no outlet.\nQ why\n{line}")

@@ -24,7 +24,7 @@ from .sources import read
 
 SHARES: dict[Split, dict[str, float]] = {
     "train": {
-        "generator": 0.38, "nq": 0.17, "squad2": 0.21, "xquad": 0.06, "disflqa": 0.05, "quac": 0.03,
+        "generator": 0.22, "written": 0.2, "nq": 0.17, "squad2": 0.17, "xquad": 0.06, "disflqa": 0.05, "quac": 0.03,
         "boolq": 0.07, "narrativeqa": 0.02, "pubmedqa": 0.01,
     },
     "dev": {
@@ -35,7 +35,7 @@ SHARES: dict[Split, dict[str, float]] = {
 """SQuAD 2.0 articles are all in train, so dev has none of that set; xquad and disflqa follow their
 articles."""
 
-REMOVE_GOLD = {"nq": 0.34, "squad2": 0.08, "xquad": 0.30, "disflqa": 0.10, "quac": 0.15, "boolq": 0.15,
+REMOVE_GOLD = {"written": 0.05, "nq": 0.34, "squad2": 0.08, "xquad": 0.30, "disflqa": 0.10, "quac": 0.15, "boolq": 0.15,
                "narrativeqa": 0.25, "pubmedqa": 0.15}  # fmt: skip
 """Chance that an answerable question loses its passage: with the native ones about 35 % have no answer."""
 
@@ -77,7 +77,7 @@ def split_questions(questions: dict[str, list[Question]]) -> dict[Split, dict[st
         sides["train"][source] = []
         sides["dev"][source] = []
         for question in found:
-            percent = 40 if source in SQUAD_FAMILY else DEV_PERCENT
+            percent = {"written": 0, **dict.fromkeys(SQUAD_FAMILY, 40)}.get(source, DEV_PERCENT)
             is_dev = question.article not in squad and zlib.crc32(question.article.encode()) % 100 < percent
             sides["dev" if is_dev else "train"][source].append(question)
     return sides

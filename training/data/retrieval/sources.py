@@ -18,6 +18,7 @@ from typing import Any
 from lora_agent.errors import ConfigError
 
 from .passages import Question, best_place, content_words, word_count
+from .written import read_written
 
 MAX_ANSWER_WORDS = 12
 MAX_SENTENCE_WORDS = 22  # where the question asks how or why, a clause or sentence is the answer
@@ -267,6 +268,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 SOURCES: dict[str, Reader] = {
+    "written": read_written,
     "nq": read_nq,
     "squad2": read_squad2,
     "xquad": read_xquad,
