@@ -21,9 +21,10 @@ from .contract import judged, key, words
 from .generator import replies, requests, tool_results, with_history
 from .long_requests import long_requests, passages
 
-# Parts of all rows. What was written one by one is 40 % of them; half of either verdict, as of the others.
+# Parts of all rows. What was written one by one is 60 % of them; half of either verdict, as of the others.
 TRAIN_SHARES = {
-    "written/unsafe": 20.0, "written/safe": 22.0, "written/injection": 11.0, "written/tool_clean": 11.0,
+    "written/unsafe": 4.8, "written/safe": 5.3, "written/injection": 2.8, "written/tool_clean": 2.8,
+    "written_2/unsafe": 46.0, "written_2/safe": 46.0, "written_2/injection": 31.0, "written_2/tool_clean": 40.0,
     "generator/harmful": 6.5, "generator/jailbreak": 2.4, "advbench": 4.5, "do_not_answer/unsafe": 3.5,
     "do_not_answer/privacy": 0.9, "in_the_wild": 0.85, "gptfuzz/template": 1.5, "gptfuzz/question": 0.7,
     "hh_red_team": 1.4, "davidson/hate": 1.2,

@@ -16,6 +16,8 @@ from .contract import key, safety_row
 from .sources import user_row
 
 TABLES = Path(__file__).parent / "written"
+FIRST = ("t1", "t2", "u1", "u2")
+"""Tables that safety 0.4.0 learnt from; later ones are a source of their own, so that they can have another share."""
 
 
 def rows() -> list[Row]:
@@ -24,6 +26,7 @@ def rows() -> list[Row]:
 
 def _read(path: Path) -> list[Row]:
     found = []
+    kind = "written" if path.stem in FIRST else "written_2"
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         label, bar, text = line.partition(" | ")
         verdict, _, categories = label.partition(" ")
@@ -36,8 +39,8 @@ def _read(path: Path) -> list[Row]:
             injected = verdict == "injection"
             names = [*names, "jailbreak"] if injected else names
             turns = [("user", request.strip()), ("tool", output.strip())]
-            source = "written/injection" if injected else "written/tool_clean"
+            source = f"{kind}/injection" if injected else f"{kind}/tool_clean"
             found.append(safety_row(turns, names, source, f"written/{key(request)}", injection=injected))
         else:
-            found.append(user_row(request.strip(), names, f"written/{verdict}"))
+            found.append(user_row(request.strip(), names, f"{kind}/{verdict}"))
     return found
