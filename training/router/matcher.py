@@ -22,7 +22,7 @@ from ..data.router.intents import SHOTS, Intent
 from ..evaluate.calibrate import auroc, ece, wilson
 
 # A dropout of 0.1 finds 64 of 100 unseen skills, 0.3 71, 0.5 73: 850 intents are few (decision 052).
-STEPS, INTENTS, RATE, DECAY, DROPOUT, WIDTH = 1200, 160, 1e-3, 0.3, 0.5, 256
+STEPS, INTENTS, RATE, DECAY, DROPOUT, WIDTH = 1600, 320, 1e-3, 0.3, 0.5, 256
 CARD_SHARE = 0.5
 """How often a described intent's counterpart is its card."""
 MOST_OTHERS = 6
