@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from lora_agent.engine.local.native.model import NativeModel
 
 
+PACKED_IN, PACKED_OUT = 64, 32
+"""Multiples of which a layer's sizes must be for bitsandbytes to pack it on CPUs with AVX512-BF16."""
+
+
 @dataclass
 class BaseModel:
     """The shared base. `path` is a folder that transformers loads as it is."""
@@ -163,6 +167,7 @@ def _load_model(checkpoint: Checkpoint, choice: Choice) -> Any:
     if checkpoint.quantization == "nf4":
         if choice.kernels == "packed":
             _set_compute_dtype(model, choice.dtype)
+            _leave_unpacked(model)
         else:
             unpack(model, choice.dtype)
     return model
@@ -176,6 +181,17 @@ def load_tokenizer(base: str | Path | None = None) -> tuple[ChatRenderer, Vocabu
     renderer = ChatRenderer(AutoTokenizer.from_pretrained(path))
     size = int(AutoConfig.from_pretrained(path).vocab_size)
     return renderer, Vocabulary(renderer.tokenizer, renderer.stop_token_ids[0], size)
+
+
+def _leave_unpacked(model: Any) -> None:
+    """On CPUs with AVX512-BF16 bitsandbytes packs the weights of a layer anew at its first use, which fails where its
+    sizes are no multiples of the block's (`_convert_weight_packed_for_cpu` in bitsandbytes/functional.py): such a layer
+    stays as it is."""
+    from bitsandbytes.nn.modules import Linear4bit
+
+    for module in model.modules():
+        if isinstance(module, Linear4bit) and (module.in_features % PACKED_IN or module.out_features % PACKED_OUT):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _set_compute_dtype(model: Any, dtype: torch.dtype) -> None:
