@@ -17,7 +17,7 @@ from .sources import user_row
 
 TABLES = Path(__file__).parent / "written"
 FIRST = ("t1", "t2", "u1", "u2")
-"""Tables of the first round (decision 067); later ones are a source of their own, so that they can have another share."""
+"""Tables of the first round (decision 067); later ones are a source of their own, with shares of their own."""
 
 
 def rows() -> list[Row]:
