@@ -20,6 +20,8 @@ from lora_agent.types import JsonSchema, compact_json
 
 from .data.rows import Row
 
+_STRING_OR_EXPONENT = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?[eE][+-]?\d+')
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -88,9 +90,6 @@ class TargetSpelling:
 def _without_exponents(json_text: str) -> str:
     """Numbers as the grammar writes them: 0.00005 where JSON would have 5e-05."""
     return _STRING_OR_EXPONENT.sub(lambda m: m[0] if m[0][0] == '"' else format(Decimal(m[0]), "f"), json_text)
-
-
-_STRING_OR_EXPONENT = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?[eE][+-]?\d+')
 
 
 def encode(renderer: ChatRenderer, shape: PromptShape, row: Row, spell: TargetSpelling) -> Encoded:

@@ -27,16 +27,20 @@ class Leaning:
     doubtful: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Of each tool, those of the parameters that are DOUBT nats less likely."""
 
+    def is_over(self, tokens: int) -> bool:
+        """Whether nothing is added behind so many tokens; a token has a character at least."""
+        return not self.doubtful and tokens >= len(self.beginning)
+
     def weigh(self, written: str, pieces: Sequence[str]) -> list[float]:
         """Nats to add to each of the pieces by which the text may go on."""
-        before = self._is_doubtful(written)
-        in_name = self._name_at_end(written) is not None
+        at_end = self._name_at_end(written)
+        before = self._can_only_be_doubtful(at_end)
         found = []
         for piece in pieces:
             longer = written + piece
             nats = self.nats if self._is_on_the_way(written, longer) else 0.0
-            if not before and (in_name or not _BEGINS.isdisjoint(piece)) and self._is_doubtful(longer):
-                nats -= DOUBT
+            if not before and (at_end is not None or not _BEGINS.isdisjoint(piece)):
+                nats -= DOUBT * self._can_only_be_doubtful(self._name_at_end(longer))
             found.append(nats)
         return found
 
@@ -45,12 +49,11 @@ class Leaning:
             return False
         return longer.startswith(self.beginning) or self.beginning.startswith(longer)
 
-    def _is_doubtful(self, text: str) -> bool:
-        """Whether the text ends in the name of an argument, or before one, that can only be a doubtful one."""
-        found = self._name_at_end(text)
-        if found is None:
+    def _can_only_be_doubtful(self, at_end: tuple[str, str | None, str] | None) -> bool:
+        """Whether what `_name_at_end` found is the name of a doubtful argument, whichever it becomes."""
+        if at_end is None:
             return False
-        tool, last, begun = found
+        tool, last, begun = at_end
         order = list(self.parameters[tool])
         left = order[order.index(last) + 1 :] if last in order else order
         possible = [name for name in left if json.dumps(name, ensure_ascii=False).startswith(begun)]

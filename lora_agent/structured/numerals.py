@@ -209,7 +209,6 @@ class _Reader:
     """Reads numbers from left to right."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
         self._tokens = [token for m in _TOKEN.finditer(text) for token in _tokens(m)]
         self._held: set[int] = set()
         """Places of tokens that are part of a number."""

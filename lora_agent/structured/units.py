@@ -30,10 +30,10 @@ _UNITS: dict[str, tuple[float, ...]] = {
 }  # fmt: skip
 """Factors to other units, by the unit's names."""
 _NAMED = {name: (names.split()[0], factors) for names, factors in _UNITS.items() for name in names.split()}
-_SYMBOL = re.compile(r"(?P<prefix>[kmcdhMGTµun])(?P<unit>Hz|Wh|W|V|A|g|m|[lL]|J|Pa|mol|B|b|N|Ω|s)")
+_SYMBOL = re.compile(r"(?P<prefix>[kmcdhMGTµun])(?:Hz|Wh|W|V|A|g|m|[lL]|J|Pa|mol|B|b|N|Ω|s)")
 _WORD = re.compile(
     r"(?P<prefix>kilo|milli|centi|deci|micro|mega|giga|nano)"
-    r"(?P<unit>hertz|watt|volt|amp|ampere|gram|meter|metre|liter|litre|joule|pascal|mole|byte|bit|newton|ohm|second)s?"
+    r"(?:hertz|watt|volt|amp|ampere|gram|meter|metre|liter|litre|joule|pascal|mole|byte|bit|newton|ohm|second)s?"
 )
 _PREFIXES = {
     "k": 1e3, "kilo": 1e3, "m": 1e-3, "milli": 1e-3, "c": 1e-2, "centi": 1e-2, "d": 1e-1, "deci": 1e-1, "h": 1e2,

@@ -180,6 +180,8 @@ class RowDecode:
                     scores[beginning[-1]] = -math.inf
 
     def _lean(self, scores: Scores, pieces: Any, leaning: Leaning) -> None:
+        if leaning.is_over(len(self.tokens)):
+            return
         tokens = np.flatnonzero(scores > -math.inf).tolist()
         written = pieces.decode_bytes(self.tokens)
         texts = [pieces.decode_bytes([token]).decode(errors="replace") for token in tokens]

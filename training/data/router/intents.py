@@ -81,8 +81,8 @@ def functions(_: Path, split: Split, rng: Random) -> Iterator[Intent]:
 
 def written_tools(_: Path, __: Split, ___: Random) -> Iterator[Intent]:
     """The tools of the written tool lists, by the requests that call nothing else."""
-    for path in sorted((written.TABLES / "train").glob("*.txt")):
-        for one in written.parse_table(path.read_text("utf-8"), path.name):
+    for table in written.read_tables("train"):
+        for one in table:
             queries: dict[str, list[str]] = defaultdict(list)
             for request in one.requests:
                 called = {call["name"] for call in request.calls}

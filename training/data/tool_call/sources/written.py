@@ -63,12 +63,15 @@ class ToolList:
     requests: tuple[Request, ...]
 
 
+def read_tables(split: Split) -> list[list[ToolList]]:
+    """The tool lists of each table, the tables in the order in which they were written."""
+    return [parse_table(path.read_text("utf-8"), path.name) for path in sorted((TABLES / split).glob("*.txt"))]
+
+
 def groups(_: Path, rng: Random, split: Split) -> Iterator[list[Row]]:
     """Requests that are offered the same tools: one of a list, several, or those of others, where nothing fits. Tables
     that were written later come first, so that a set that cannot hold all has those that no weights have learnt."""
-    tables = [
-        parse_table(path.read_text("utf-8"), path.name) for path in sorted((TABLES / split).glob("*.txt"), reverse=True)
-    ]
+    tables = read_tables(split)[::-1]
     lists = [one for table in tables for one in table]
     number = 0
     for table in tables:
