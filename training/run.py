@@ -130,6 +130,7 @@ class Run:
             invocation=prompt.invocation or renderer.header(self.recipe.name),
             reread=prompt.reread,
             reread_tokens=prompt.reread_tokens,
+            evidence_tokens=prompt.evidence_tokens,
             fields=list(prompt.fields),
             max_new_tokens=prompt.max_new_tokens,
             quotes=prompt.quotes,

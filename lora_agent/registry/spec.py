@@ -44,6 +44,8 @@ class PromptSpec(Boundary):
     """A message repeated after the invocation: under aLoRA the adapter itself reads only what follows it."""
     reread_tokens: int = Field(default=256, ge=1)
     """The most tokens of that message that are repeated."""
+    evidence_tokens: int = Field(default=0, ge=0)
+    """About so many tokens of the documents' sentences, the nearest to the question, are repeated after it; 0: none."""
     fields: list[str] = Field(default_factory=list)
     """Input fields that are echoed after the invocation, in this order."""
     max_new_tokens: int = Field(default=256, ge=1)

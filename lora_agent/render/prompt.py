@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from lora_agent.errors import AdapterInputError, MessagesError
 from lora_agent.render.chat import ChatRenderer
+from lora_agent.structured.evidence import best_sentences
 from lora_agent.types import Document, Message, Tool, compact_json
 
 
@@ -22,6 +23,8 @@ class PromptShape(Protocol):
     def reread(self) -> str: ...
     @property
     def reread_tokens(self) -> int: ...
+    @property
+    def evidence_tokens(self) -> int: ...
     @property
     def fields(self) -> Sequence[str]: ...
 
@@ -115,6 +118,7 @@ def suffix(
         text = value if isinstance(value, str) else compact_json(value)
         ids += renderer.text(f"{text}\n")
     ids += _reread(renderer, shape, messages, about)
+    ids += _evidence(renderer, shape, messages, inputs)
     return ids + renderer.tokens(renderer.turn_end + renderer.generation_prompt)
 
 
@@ -128,3 +132,20 @@ def _reread(renderer: ChatRenderer, shape: PromptShape, messages: Sequence[Messa
         half = shape.reread_tokens // 2
         ids = ids[:half] + ids[len(ids) - (shape.reread_tokens - half) :]
     return ids
+
+
+def _evidence(
+    renderer: ChatRenderer, shape: PromptShape, messages: Sequence[Message], inputs: Mapping[str, Any]
+) -> list[int]:
+    """Below the question the sentences of the documents that hold most of its words, each line under its document's
+    id, so that the adapter itself reads them and knows by then what is asked."""
+    documents = read_documents(inputs.get("documents")) if shape.evidence_tokens else ()
+    question = " ".join(message.content for message in messages if message.role == "user")
+    chosen = best_sentences(
+        question,
+        [(document.title or "", document.text) for document in documents],
+        lambda sentence: len(renderer.text(sentence)),
+        shape.evidence_tokens,
+    )
+    lines = [f"[{d.id}] {' '.join(sentences)}" for d, sentences in zip(documents, chosen, strict=True) if sentences]
+    return renderer.text("\n" + "\n".join(lines))[: 2 * shape.evidence_tokens] if lines else []

@@ -1,4 +1,5 @@
-"""Which passages may answer a question: those that hold its words, the rare ones counting most.
+"""Which passages may answer a question, and which of their sentences: those that hold its words, the rare ones
+counting most.
 
 A small model that reads passages through a bare base answers whatever it is asked and cites whatever it likes; the
 words that question and passage share are better evidence (decision 056). Knows texts, no models.
@@ -9,12 +10,17 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 FEW = 20
 """Rarity is judged as among so many passages at least: counted among three, every word that two lack would be rare."""
 NEAR = 0.6
 """Share of the best passage's coverage that another one needs to be cited beside it."""
+NEIGHBOUR = 0.4
+"""What a sentence gains from the one before it, of that one's coverage, since it may go on with "it" or "this"; the
+one after it counts for 0.6 of that."""
+WHOLE = 0.3
+"""What a sentence gains from its passage's coverage."""
 _STEM = 5
 _COMMON = frozenset(
     "a about all also am an and any are as at be been being but by can could did do does doing far for from give go "
@@ -24,6 +30,7 @@ _COMMON = frozenset(
     "was we were what when where which while who whom whose why will with would you your".split()
 )
 _WORD = re.compile(r"[^\W_]+")
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]*_]*\s+(?=[^a-z])|\n+")
 
 
 def coverage(question: str, passages: Sequence[str], empty: float = 1.0) -> list[float]:
@@ -36,6 +43,41 @@ def coverage(question: str, passages: Sequence[str], empty: float = 1.0) -> list
     weight = {w: math.log(1 + (count - frequency[w] + 0.5) / (frequency[w] + 0.5)) for w in asked}
     total = sum(weight.values())
     return [sum(weight[w] for w in asked & words_of) / total if total else empty for words_of in held]
+
+
+def best_sentences(
+    question: str, passages: Sequence[tuple[str, str]], size: Callable[[str], int], room: int
+) -> list[list[str]]:
+    """Of each (title, text) the sentences worth reading again, in their order: those of most coverage whose sizes sum
+    to `room` at most. The best one is among them whatever its size."""
+    sentences = [(index, sentence) for index, (_, text) in enumerate(passages) for sentence in sentences_of(text)]
+    held = coverage(question, [sentence for _, sentence in sentences])
+    whole = coverage(question, [f"{title} {text}" for title, text in passages])
+
+    def beside(place: int, other: int) -> float:
+        inside = 0 <= other < len(sentences) and sentences[other][0] == sentences[place][0]
+        return held[other] if inside else 0.0
+
+    worth = [
+        held[k] + NEIGHBOUR * max(beside(k, k - 1), 0.6 * beside(k, k + 1)) + WHOLE * whole[index]
+        for k, (index, _) in enumerate(sentences)
+    ]
+    chosen: set[int] = set()
+    for k in sorted(range(len(sentences)), key=lambda k: -worth[k]):
+        if (needed := size(sentences[k][1])) <= room or not chosen:
+            chosen.add(k)
+            room -= needed
+        if room <= 0:
+            break
+    return [
+        [text for k, (at, text) in enumerate(sentences) if at == index and k in chosen]
+        for index in range(len(passages))
+    ]
+
+
+def sentences_of(text: str) -> list[str]:
+    """Sentences and lines, without the white space around them."""
+    return [part for part in map(str.strip, _SENTENCE_END.split(text)) if part]
 
 
 def words(text: str) -> set[str]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lora_agent.engine.contract import output_grammar
 from lora_agent.structured import Vocabulary
-from lora_agent.structured.evidence import coverage
+from lora_agent.structured.evidence import best_sentences, coverage, sentences_of
 from lora_agent.types import compact_json
 
 CONTRACTS = Path(__file__).parents[2] / "training/recipes/contracts"
@@ -83,3 +83,34 @@ def test_without_documents_nothing_is_narrowed(vocabulary: Vocabulary, documents
     constraint = output_grammar("json", SCHEMA, inputs, [], vocabulary, 256).start()
     tokens = vocabulary.encode(compact_json(answer("", *())))
     assert constraint.takes_of(tokens) == len(tokens)
+
+
+def test_the_sentences_that_hold_the_question_come_first() -> None:
+    passages = [(p.get("title", ""), p["text"]) for p in PASSAGES]
+    assert best_sentences("How long can I return a grinder?", passages, len, 60) == [
+        ["Grinders can be returned within 30 days."],
+        [],
+    ]
+    everything = best_sentences("How long can I return a grinder?", passages, len, 1000)
+    assert everything == [sentences_of(text) for _, text in passages]
+
+
+def test_a_sentence_gains_from_the_one_that_it_goes_on_from() -> None:
+    text = "Bats sleep. The lamp of Orvo was lit in 1902. It burned oil. Cows sleep."
+    assert best_sentences("What did the lamp of Orvo burn?", [("", text)], len, 50) == [
+        ["The lamp of Orvo was lit in 1902.", "It burned oil."]
+    ]
+
+
+@given(st.text(), st.lists(st.tuples(st.text(), st.text()), max_size=4), st.integers(1, 200))
+def test_what_is_repeated_is_of_the_passages_and_fits(
+    question: str, passages: list[tuple[str, str]], room: int
+) -> None:
+    chosen = best_sentences(question, passages, len, room)
+    assert len(chosen) == len(passages)
+    flat = [sentence for sentences in chosen for sentence in sentences]
+    assert len(flat) <= 1 or sum(map(len, flat)) <= room
+    for (_, text), sentences in zip(passages, chosen, strict=True):
+        place = 0
+        for sentence in sentences:
+            place = text.index(sentence, place) + len(sentence)

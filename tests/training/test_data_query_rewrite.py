@@ -172,4 +172,5 @@ def test_build_writes_clean_splits_and_a_report(data: Path, tmp_path: Path) -> N
     turns, _ = read_cast(data, random.Random("0/cast"))
     assert {turn.topic for turn in turns if is_dev(turn)} == {106, 108}
     assert build(data, tmp_path / "b", seed=0, train=120, dev=30) == report
+    assert report["rows"]["train"]["source"]["written_2/follow-up"] == 120  # a small set has the latest tables first
     assert (tmp_path / "a" / "train.jsonl.gz").read_bytes() == (tmp_path / "b" / "train.jsonl.gz").read_bytes()

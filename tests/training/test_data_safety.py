@@ -162,7 +162,7 @@ def test_a_small_build_keeps_the_contract_and_separates_the_splits(tmp_path: Pat
     assert 380 <= len(train) <= 420
     verdicts = report["splits"]["train"]["verdicts"]
     users = verdicts["user/safe"] + verdicts["user/unsafe"]
-    assert 0.45 < users / len(train) < 0.55
+    assert 0.5 < users / len(train) < 0.6
     assert 0.5 < verdicts["user/safe"] / users < 0.6
     assert report["dropped"]["in a public test set"]
     assert json.loads((tmp_path / "report.json").read_text()) == report
@@ -177,6 +177,9 @@ def test_written_requests_are_balanced_and_keep_to_the_contract() -> None:
     injected = Counter(row.output["injection"] for row in rows if row.input["target"] == "tool")
     assert 200 < injected[True] <= injected[False]
     assert not any("\\n" in judged(row) or "⇒" in judged(row) for row in rows)
+    texts = {split: {judged(row) for row in rows if row.split == split} for split in ("train", "dev")}
+    assert len(texts["dev"]) > 300
+    assert not texts["train"] & texts["dev"]
 
 
 @pytest.mark.parametrize(

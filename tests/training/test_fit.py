@@ -13,10 +13,12 @@ import torch
 from lora_agent.errors import ConfigError
 from lora_agent.registry import read_peft_config
 from training.encode import Encoded
+from training.fit import precision
 from training.fit.batches import IGNORE, epoch, make_batch
 from training.fit.forward import loss, target_logits, use_packed_attention
 from training.fit.loop import epochs, train
 from training.fit.saving import save_adapter
+from training.fit.step import Objective, trained
 from training.fit.trainable import add_adapter, load_frozen
 from training.recipe import Fit, Recipe
 
@@ -137,6 +139,34 @@ def test_a_decisive_token_counts_as_often_as_its_weight_says(model: Any) -> None
     value, tokens = loss(model, make_batch([replace(row, decisive=(1,), weight=3.0)]))
     assert tokens == len(row.target)
     assert torch.allclose(value, repeated.mean(), atol=1e-5)
+
+
+def test_bfloat16_changes_the_loss_by_roundings_only(model: Any) -> None:
+    batch = rows(8)
+    losses, gradients = [], []
+    for each in ("float32", "bfloat16"):
+        objective = Objective(model, Fit(precision=each, learning_rate=1e-3))
+        objective.prepare()
+        value = objective(batch)
+        value.backward()
+        losses.append(value.item())
+        gradients.append(torch.cat([p.grad.flatten() for p in trained(model) if p.grad is not None]))
+        assert all(p.dtype == torch.float32 for p in trained(model))
+        model.zero_grad()
+    assert losses[0] != losses[1]  # else nothing was multiplied in bfloat16
+    assert losses[1] == pytest.approx(losses[0], rel=0.01)
+    assert torch.cosine_similarity(*gradients, dim=0) > 0.98
+
+
+def test_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    for flags, fast in ((frozenset({"avx2"}), False), (frozenset({"avx2", "amx_bf16"}), True)):
+        monkeypatch.setattr(precision, "cpu_flags", lambda flags=flags: flags)
+        assert precision.multiplies_bfloat16(cpu) is fast
+        with precision.autocast(Fit(learning_rate=1e-3), cpu):
+            assert torch.is_autocast_enabled("cpu") is fast
+        with precision.autocast(Fit(precision="float32", learning_rate=1e-3), cpu):
+            assert not torch.is_autocast_enabled("cpu")
 
 
 def test_the_context_is_the_bare_bases(model: Any) -> None:

@@ -14,6 +14,7 @@ from . import adalora
 from .batches import make_batch
 from .forward import loss, use_own_attention, use_packed_attention
 from .padded import padded_loss
+from .precision import autocast
 
 
 def is_packed(fit: Fit) -> bool:
@@ -22,9 +23,10 @@ def is_packed(fit: Fit) -> bool:
 
 def row_loss(model: Any, rows: Sequence[Encoded], fit: Fit) -> tuple[Tensor, int]:
     """Mean negative log-likelihood of the rows' target tokens (a scalar with gradient) and their number."""
-    if not is_packed(fit):
-        return padded_loss(model, rows)
-    return loss(model, make_batch(rows), adapt_context=fit.kind != "alora")
+    with autocast(fit, next(model.parameters()).device):
+        if not is_packed(fit):
+            return padded_loss(model, rows)
+        return loss(model, make_batch(rows), adapt_context=fit.kind != "alora")
 
 
 class Objective(nn.Module):

@@ -55,6 +55,9 @@ class Fit(Strict):
     clip: float = Field(1.0, gt=0)
     max_tokens: int = Field(1024, ge=16)
     """A longer row is dropped and counted, never cut."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the multiplications: `auto` is bfloat16 where the processor has arithmetic for it, which is two to five times
+    as fast there (decision 072). Trained weights, their gradients and the loss are float32 in any case."""
     seed: int = 0
     evaluate_every: int | None = Field(None, ge=1)
     """Steps between evaluations on development rows by the gate's metric; the best weights are kept. Off: a decode of

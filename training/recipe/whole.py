@@ -22,6 +22,8 @@ class Prompt(Strict):
     reread: Literal["none", "last_user", "last"] = "last"
     """Reading the last turn again costs its tokens once more, but with the adapter: see decision 003."""
     reread_tokens: int = Field(128, ge=0, le=4096)
+    evidence_tokens: int = Field(0, ge=0, le=4096)
+    """Of inputs with `documents`: sentences near to the question are repeated too (decision 071)."""
     fields: tuple[str, ...] = ()
     max_new_tokens: int = Field(256, ge=1, le=8192)
     quotes: bool = False

@@ -24,8 +24,8 @@ from .sources import read
 
 SHARES: dict[Split, dict[str, float]] = {
     "train": {
-        "generator": 0.22, "written": 0.2, "nq": 0.17, "squad2": 0.17, "xquad": 0.06, "disflqa": 0.05, "quac": 0.03,
-        "boolq": 0.07, "narrativeqa": 0.02, "pubmedqa": 0.01,
+        "generator": 0.10, "written": 0.42, "nq": 0.16, "squad2": 0.14, "xquad": 0.04, "disflqa": 0.03, "quac": 0.03,
+        "boolq": 0.05, "narrativeqa": 0.02, "pubmedqa": 0.01,
     },
     "dev": {
         "generator": 0.40, "nq": 0.15, "xquad": 0.20, "disflqa": 0.03, "quac": 0.09, "boolq": 0.07,
@@ -93,13 +93,15 @@ def _source_rows(
 
 
 def _balance(questions: list[Question], source: str, rng: random.Random) -> list[Question]:
-    """Random order with unanswerable questions at no more than 40 % and yes as often as no."""
+    """Random order with unanswerable questions at no more than 40 %, half where people wrote them to be hard, and yes
+    as often as no."""
     questions = rng.sample(questions, len(questions))
     if source in ("boolq", "pubmedqa"):
         yes, no = ([q for q in questions if q.answer == answer] for answer in ("yes", "no"))
         return [q for pair in zip(yes, no, strict=False) for q in pair]
     open_, answered = [q for q in questions if not q.answer], [q for q in questions if q.answer]
-    kept = open_[: len(answered) * 2 // 3] + answered
+    most = len(answered) if source in ("squad2", "written") else len(answered) * 2 // 3
+    kept = open_[:most] + answered
     rng.shuffle(kept)
     return kept
 

@@ -18,6 +18,8 @@ from .phrasing import ask
 
 MAX_WORDS = {1: 90, 2: 85, 3: 65, 4: 48}
 """Words of each document by how many there are: a prompt of about 400 tokens at most."""
+LONG = 0.3
+"""Share of the rows whose documents may have twice as many, as whole sections of articles do."""
 
 
 class Pool:
@@ -71,7 +73,7 @@ def make_row(
     same topic."""
     without = bool(question.answer) and rng.random() < remove_gold
     count = rng.choices((1, 2, 3, 4), (0.16, 0.38, 0.34, 0.12))[0]
-    limit = MAX_WORDS[count]
+    limit = MAX_WORDS[count] * (2 if rng.random() < LONG else 1)
     documents: list[dict[str, str]] = []
     if not without:
         text = window(question.passage, question.start, len(question.answer), limit, rng)

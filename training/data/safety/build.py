@@ -21,10 +21,12 @@ from .contract import judged, key, words
 from .generator import replies, requests, tool_results, with_history
 from .long_requests import long_requests, passages
 
-# Parts of all rows. What was written one by one is 60 % of them; half of either verdict, as of the others.
+# Parts of all rows. What was written one by one is 60 % of them, half of the development rows; half of either verdict,
+# as of the others.
 TRAIN_SHARES = {
     "written/unsafe": 4.8, "written/safe": 5.3, "written/injection": 2.8, "written/tool_clean": 2.8,
-    "written_2/unsafe": 46.0, "written_2/safe": 46.0, "written_2/injection": 31.0, "written_2/tool_clean": 40.0,
+    "written_2/unsafe": 12.0, "written_2/safe": 12.0, "written_2/injection": 8.0, "written_2/tool_clean": 10.0,
+    "written_3/unsafe": 46.0, "written_3/safe": 46.0, "written_3/injection": 37.0, "written_3/tool_clean": 37.0,
     "generator/harmful": 6.5, "generator/jailbreak": 2.4, "advbench": 4.5, "do_not_answer/unsafe": 3.5,
     "do_not_answer/privacy": 0.9, "in_the_wild": 0.85, "gptfuzz/template": 1.5, "gptfuzz/question": 0.7,
     "hh_red_team": 1.4, "davidson/hate": 1.2,
@@ -41,6 +43,7 @@ TRAIN_SHARES = {
     "generator/reply_safe": 1.4, "nq_reply": 0.5, "boolq_reply": 0.4,
 }  # fmt: skip
 DEV_SHARES = {
+    "written_dev/unsafe": 34.0, "written_dev/safe": 34.0, "written_dev/injection": 20.0, "written_dev/tool_clean": 20.0,
     "generator/harmful": 12.0, "generator/jailbreak": 2.5, "airt": 8.0,
     "generator/lookalike": 14.5, "generator/ordinary": 2.0, "pasted": 1.0, "generator/role": 0.7,
     "everyday/snips_validate": 3.0, "everyday/banking77": 3.0,

@@ -1,4 +1,5 @@
-"""Texts that were written one by one, harmful ones and their harmless look-alikes: the tables in written/.
+"""Texts that were written one by one, harmful ones and their harmless look-alikes: the tables in written/, and those in
+written/dev for development, by another hand.
 
 A line reads `unsafe violence,weapons | text` or `safe | text` for a request; what is asked for is named, never how it
 is done. `injection privacy | request ⇒ tool output` and `safe | request ⇒ tool output` are results of tools, with
@@ -11,22 +12,23 @@ from pathlib import Path
 
 from lora_agent.errors import ConfigError
 
-from ..rows import Row
+from ..rows import Row, Split
 from .contract import key, safety_row
 from .sources import user_row
 
 TABLES = Path(__file__).parent / "written"
-FIRST = ("t1", "t2", "u1", "u2")
-"""Tables of the first round (decision 067); later ones are a source of their own, with shares of their own."""
+ROUNDS = {"t1": "written", "t2": "written", "u1": "written", "u2": "written", "t3": "written_2", "u3": "written_2"}
+"""Tables of the rounds of decision 067; each round is a source of its own, with shares of its own."""
+LAST = "written_3"
 
 
 def rows() -> list[Row]:
-    return [row for path in sorted(TABLES.glob("*.txt")) for row in _read(path)]
+    found = [row for path in sorted(TABLES.glob("*.txt")) for row in _read(path, ROUNDS.get(path.stem, LAST))]
+    return found + [row for path in sorted((TABLES / "dev").glob("*.txt")) for row in _read(path, "written_dev", "dev")]
 
 
-def _read(path: Path) -> list[Row]:
+def _read(path: Path, kind: str, split: Split = "train") -> list[Row]:
     found = []
-    kind = "written" if path.stem in FIRST else "written_2"
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         label, bar, text = line.partition(" | ")
         verdict, _, categories = label.partition(" ")
@@ -40,7 +42,8 @@ def _read(path: Path) -> list[Row]:
             names = [*names, "jailbreak"] if injected else names
             turns = [("user", request.strip()), ("tool", output.strip())]
             source = f"{kind}/injection" if injected else f"{kind}/tool_clean"
-            found.append(safety_row(turns, names, source, f"written/{key(request)}", injection=injected))
+            group = f"{kind}/{key(request)}"
+            found.append(safety_row(turns, names, source, group, split=split, injection=injected))
         else:
-            found.append(user_row(request.strip(), names, f"{kind}/{verdict}"))
+            found.append(user_row(request.strip(), names, f"{kind}/{verdict}", split))
     return found
