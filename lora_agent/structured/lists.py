@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lora_agent.structured.evidence import words
-from lora_agent.structured.numerals import NUMBER_WORDS, number_of
+from lora_agent.structured.number_reader import NUMBER_WORDS, number_of
 from lora_agent.types import compact_json
 
 MOST = 8

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from lora_agent.structured.evidence import words
-from lora_agent.structured.numerals import Mention, lists_in, mentions, number_of, numbers_in, quantities_in
+from lora_agent.structured.number_reader import Mention, number_of
+from lora_agent.structured.numerals import lists_in, mentions, numbers_in, quantities_in
 from lora_agent.structured.phrases import phrases_in
 
 
