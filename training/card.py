@@ -95,12 +95,17 @@ def _gate(found: dict[str, Any], *, plotted: bool) -> str:
         "|---|---|---|",
         *(f"| {s} | {v['n']} | {v['correct']:.0%} |" for s, v in table["by_source"].items()),
     ]
-    for key in ("false_positive_rate", "recall", "injection_recall", "injection_false_positive_rate"):
+    for key in ("false_positive_rate", "recall", "injection_recall", "injection_false_positive_rate", "answerable"):
         if key in table and table[key]["n"]:
             low, high = table[key]["interval_95"]
             lines.append(
                 f"\n{key.replace('_', ' ')}: {table[key]['rate']:.1%} ({low:.1%} to {high:.1%}, n = {table[key]['n']})"
             )
+    if table.get("citation_f1") is not None:
+        lines.append(
+            f"\nOf the questions that have an answer: citation F1 {table['citation_f1']:.2f}, "
+            f"word F1 of the answer {table['answer_word_f1']:.2f}."
+        )
     if risk := calibrated.get("risk"):
         wrong, hits = risk["false_positives"], risk["found"]
         lines.append(

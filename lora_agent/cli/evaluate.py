@@ -87,10 +87,14 @@ def _text(report: Mapping[str, Any]) -> str:
     if score := report.get("score"):
         count = f"{score['positives']} positive, {score['negatives']} negative"
         lines.append(f"score: AUROC {score['auroc']:.3f}, AUPRC {score['auprc']:.3f}, F1 {score['f1']:.3f} ({count})")
-    for name in ("recall", "false_positive_rate", "injection_recall", "injection_false_positive_rate"):
+    for name in ("recall", "false_positive_rate", "injection_recall", "injection_false_positive_rate", "answerable"):
         if (rate := report.get(name)) and rate["n"]:
             low, high = rate["interval_95"]
             lines.append(f"{name.replace('_', ' ')} {rate['rate']:.1%} ({low:.1%} to {high:.1%}, n = {rate['n']})")
+    if "citation_f1" in report:
+        lines.append(
+            f"of questions with an answer: citation F1 {report['citation_f1']}, words {report['answer_word_f1']}"
+        )
     width = max(len(source) for source in report["by_source"])
     lines += [f"  {source:<{width}}  {v['correct']:>6.1%}  n = {v['n']}" for source, v in report["by_source"].items()]
     if other := report.get("prompted_base"):

@@ -11,10 +11,11 @@ import pytest
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.errors import ConfigError
 from lora_agent.registry import Registry
+from lora_agent.types import Result, Usage
 from tests.engine.conftest import load_tiny, package_adapter
 from training.data.rows import Row, read_rows
 from training.data.suites import ROWS, SUITES
-from training.evaluate.run import Scored, run_system, summary
+from training.evaluate.run import Scored, by_metric, run_system, summary
 from training.evaluate.suite import Answers, answers, key, shipped
 
 PRIORITY = {"type": "object", "properties": {"priority": {"enum": ["high", "low"]}}, "required": ["priority"]}
@@ -27,6 +28,18 @@ def test_a_shipped_suite_holds_development_rows_of_our_own(name: str) -> None:
     assert len(rows) == ROWS
     assert all(row.split == "dev" and row.source.startswith("generator") for row in rows)
     assert len({key(row) for row in rows}) == ROWS
+
+
+def test_answers_are_counted_by_what_they_cite_and_say() -> None:
+    right = {"answerable": True, "answer": "in 1902", "citations": ["a"]}
+    none = {"answerable": False, "answer": "", "citations": []}
+    said = [right, {**right, "citations": ["a", "b"]}, none, right, none]
+    rows = [Row({"messages": []}, target, "s", "g") for target in (right, right, right, none, none)]
+    results = [Result("retrieval", output, "", "valid", "stop", Usage(), 1.0) for output in said]
+    found = by_metric(Scored(results, [True] * 5, 1.0, 5), rows, "answer")
+    assert found["answerable"]["rate"] == 0.6
+    assert found["citation_f1"] == pytest.approx((1 + 2 / 3 + 0) / 3, abs=1e-4)
+    assert found["answer_word_f1"] == pytest.approx(2 / 3, abs=1e-4)
 
 
 def test_an_adapter_without_a_suite_is_told_what_to_give() -> None:

@@ -21,7 +21,7 @@ from ..data.rows import Row
 from ..selection import pick
 from .calibrate import ece, platt, risk_threshold, wilson
 from .compare import mcnemar
-from .metrics import METRICS
+from .metrics import METRICS, word_f1
 from .suite import Answers
 
 
@@ -125,7 +125,7 @@ def report(adapter: Scored, base: Scored, rows: Sequence[Row], shared: Sequence[
             s: {"n": len(f), "correct": round(sum(f) / len(f), 3)} for s, f in sorted(adapter.by_source.items())
         },
         "failures": _failures(adapter, rows),
-    } | (_verdict_detail(adapter, rows) if metric == "verdict" else {})
+    } | by_metric(adapter, rows, metric)
 
 
 def compare(first: Scored, second: Scored) -> dict[str, Any]:
@@ -175,6 +175,13 @@ def _last_text(row: Row) -> str:
     return compact_json(row.input)
 
 
+def by_metric(scored: Scored, rows: Sequence[Row], metric: str) -> dict[str, Any]:
+    """What is counted beside right and wrong; {} where nothing is."""
+    if metric == "verdict":
+        return _verdict_detail(scored, rows)
+    return _answer_detail(scored, rows) if metric == "answer" else {}
+
+
 def _verdict_detail(scored: Scored, rows: Sequence[Row]) -> dict[str, Any]:
     pairs = [(row.output, r.output or {}, row.input.get("target")) for row, r in zip(rows, scored.results, strict=True)]
     safe = [o.get("verdict") == "unsafe" for t, o, _ in pairs if t["verdict"] == "safe"]
@@ -190,6 +197,24 @@ def _verdict_detail(scored: Scored, rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
+def _answer_detail(scored: Scored, rows: Sequence[Row]) -> dict[str, Any]:
+    """`answerable`: whether there is an answer, told rightly. Of the questions that have one: the mean F1 of the cited
+    ids and of the answer's words, 0 where none was given."""
+    pairs = [(row.output, r.output or {}) for row, r in zip(rows, scored.results, strict=True)]
+    answered = [(target, output) for target, output in pairs if target["answerable"]]
+    cited = [_set_f1(set(output.get("citations", ())), set(target["citations"])) for target, output in answered]
+    said = [word_f1(str(output.get("answer", "")), target["answer"]) for target, output in answered]
+    return {
+        "answerable": _rate([output.get("answerable") == target["answerable"] for target, output in pairs]),
+        "citation_f1": round(float(np.mean(cited)), 4) if cited else None,
+        "answer_word_f1": round(float(np.mean(said)), 4) if said else None,
+    }
+
+
+def _set_f1(first: set[Any], second: set[Any]) -> float:
+    return 2 * len(first & second) / (len(first) + len(second)) if first or second else 1.0
+
+
 def detail(scored: Scored, rows: Sequence[Row], package: AdapterPackage, metric: str) -> dict[str, Any]:
     """Beyond the summary: how far the confidence can be trusted, and for an adapter with a score how well it tells the
     positive rows from the others (AUROC; AUPRC as average precision; F1, recall and false positives at one half)."""
@@ -200,8 +225,7 @@ def detail(scored: Scored, rows: Sequence[Row], package: AdapterPackage, metric:
     if sure:
         confidence, right = np.asarray([c for c, _ in sure], np.float64), np.asarray([ok for _, ok in sure])
         found["confidence_ece"] = round(ece(confidence, right), 4)
-    if metric == "verdict":
-        found |= _verdict_detail(scored, rows)
+    found |= by_metric(scored, rows, metric)
     spec = package.spec.score
     if spec is None:
         return found
