@@ -10,6 +10,8 @@ from .evaluate.calibrate import wilson
 from .plot import bars
 from .recipe import Recipe
 
+RATES = ("false_positive_rate", "recall", "injection_recall", "injection_false_positive_rate", "answerability_correct")
+
 
 def card(
     recipe: Recipe,
@@ -95,7 +97,7 @@ def _gate(found: dict[str, Any], *, plotted: bool) -> str:
         "|---|---|---|",
         *(f"| {s} | {v['n']} | {v['correct']:.0%} |" for s, v in table["by_source"].items()),
     ]
-    for key in ("false_positive_rate", "recall", "injection_recall", "injection_false_positive_rate", "answerable"):
+    for key in RATES:
         if key in table and table[key]["n"]:
             low, high = table[key]["interval_95"]
             lines.append(

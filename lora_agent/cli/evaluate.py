@@ -20,6 +20,8 @@ from lora_agent.cli.options import (
 )
 from lora_agent.errors import ConfigError
 
+RATES = ("recall", "false_positive_rate", "injection_recall", "injection_false_positive_rate", "answerability_correct")
+
 
 def evaluate(
     adapter: Annotated[str, typer.Argument(help="Name of the adapter.")],
@@ -87,14 +89,13 @@ def _text(report: Mapping[str, Any]) -> str:
     if score := report.get("score"):
         count = f"{score['positives']} positive, {score['negatives']} negative"
         lines.append(f"score: AUROC {score['auroc']:.3f}, AUPRC {score['auprc']:.3f}, F1 {score['f1']:.3f} ({count})")
-    for name in ("recall", "false_positive_rate", "injection_recall", "injection_false_positive_rate", "answerable"):
+    for name in RATES:
         if (rate := report.get(name)) and rate["n"]:
             low, high = rate["interval_95"]
             lines.append(f"{name.replace('_', ' ')} {rate['rate']:.1%} ({low:.1%} to {high:.1%}, n = {rate['n']})")
-    if "citation_f1" in report:
-        lines.append(
-            f"of questions with an answer: citation F1 {report['citation_f1']}, words {report['answer_word_f1']}"
-        )
+    if report.get("citation_f1") is not None:
+        f1 = f"citation F1 {report['citation_f1']:.2f}, word F1 of the answer {report['answer_word_f1']:.2f}"
+        lines.append(f"of the questions that have an answer: {f1}")
     width = max(len(source) for source in report["by_source"])
     lines += [f"  {source:<{width}}  {v['correct']:>6.1%}  n = {v['n']}" for source, v in report["by_source"].items()]
     if other := report.get("prompted_base"):

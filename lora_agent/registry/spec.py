@@ -101,6 +101,9 @@ def read_spec(folder: Path) -> AdapterSpec:
 
 
 def spec_text(spec: AdapterSpec) -> str:
-    """The YAML of a spec, in field order, without what is left at None."""
+    """The YAML of a spec, in field order, without what is left at None. `evidence_tokens` is left out where it is 0, so
+    that installs that do not know of it read the adapters that do not use it."""
     data = spec.model_dump(mode="json", exclude_none=True)
+    if not data["prompt"]["evidence_tokens"]:
+        del data["prompt"]["evidence_tokens"]
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)

@@ -139,7 +139,9 @@ def _evidence(
 ) -> list[int]:
     """Below the question the sentences of the documents that hold most of its words, each line under its document's
     id, so that the adapter itself reads them and knows by then what is asked."""
-    documents = read_documents(inputs.get("documents")) if shape.evidence_tokens else ()
+    if not shape.evidence_tokens:
+        return []
+    documents = read_documents(inputs.get("documents"))
     question = " ".join(message.content for message in messages if message.role == "user")
     chosen = best_sentences(
         question,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -30,7 +31,11 @@ _COMMON = frozenset(
     "was we were what when where which while who whom whose why will with would you your".split()
 )
 _WORD = re.compile(r"[^\W_]+")
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]*_]*\s+(?=[^a-z])|\n+")
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]*_]*\s+(?=[^a-z\s])|(?<=[。！？؟।])|\s*\n\s*")
+_LEAST = 4
+"""Where less room is left, no sentence fits."""
+_LONGEST = 400
+"""Characters of a sentence; what goes on for longer (a table in one line, a transcript) is cut at blanks."""
 
 
 def coverage(question: str, passages: Sequence[str], empty: float = 1.0) -> list[float]:
@@ -51,8 +56,8 @@ def best_sentences(
     """Of each (title, text) the sentences worth reading again, in their order: those of most coverage whose sizes sum
     to `room` at most. The best one is among them whatever its size."""
     sentences = [(index, sentence) for index, (_, text) in enumerate(passages) for sentence in sentences_of(text)]
-    held = coverage(question, [sentence for _, sentence in sentences])
-    whole = coverage(question, [f"{title} {text}" for title, text in passages])
+    held = coverage(question, [sentence for _, sentence in sentences], empty=0.0)
+    whole = coverage(question, [f"{title} {text}" for title, text in passages], empty=0.0)
 
     def beside(place: int, other: int) -> float:
         inside = 0 <= other < len(sentences) and sentences[other][0] == sentences[place][0]
@@ -62,22 +67,31 @@ def best_sentences(
         held[k] + NEIGHBOUR * max(beside(k, k - 1), 0.6 * beside(k, k + 1)) + WHOLE * whole[index]
         for k, (index, _) in enumerate(sentences)
     ]
-    chosen: set[int] = set()
+    chosen: list[int] = []
     for k in sorted(range(len(sentences)), key=lambda k: -worth[k]):
+        if len(sentences[k][1].split()) > room and chosen:
+            continue  # a word is a token at least: no need to count
         if (needed := size(sentences[k][1])) <= room or not chosen:
-            chosen.add(k)
+            chosen.append(k)
             room -= needed
-        if room <= 0:
+        if room < _LEAST:
             break
-    return [
-        [text for k, (at, text) in enumerate(sentences) if at == index and k in chosen]
-        for index in range(len(passages))
-    ]
+    found: list[list[str]] = [[] for _ in passages]
+    for k in sorted(chosen):
+        found[sentences[k][0]].append(sentences[k][1])
+    return found
 
 
 def sentences_of(text: str) -> list[str]:
-    """Sentences and lines, without the white space around them."""
-    return [part for part in map(str.strip, _SENTENCE_END.split(text)) if part]
+    """Sentences and lines, without the white space around them; longer ones in pieces."""
+    parts = [part for part in map(str.strip, _SENTENCE_END.split(text)) if part]
+    return [piece for part in parts for piece in ([part] if len(part) <= _LONGEST else _pieces(part))]
+
+
+def _pieces(text: str) -> list[str]:
+    if " " in text:
+        return textwrap.wrap(text, _LONGEST, break_on_hyphens=False)
+    return [text[start : start + _LONGEST] for start in range(0, len(text), _LONGEST)]
 
 
 def words(text: str) -> set[str]:

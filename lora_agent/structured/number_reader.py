@@ -118,6 +118,9 @@ class Reader:
     """Reads numbers from left to right."""
 
     def __init__(self, text: str) -> None:
+        text = re.sub("[−–]", "-", text)
+        self.text = text
+        """With one kind of dash, as long as before."""
         self._tokens = [token for m in _TOKEN.finditer(text) for token in _tokens(m)]
         self._held: set[int] = set()
         """Places of tokens that are part of a number."""

@@ -29,14 +29,14 @@ _LONGEST_RANGE = 30
 
 def mentions_in(text: str) -> list[Mention]:
     """In the order of the text; "a", "no" and names of months are none."""
-    return list(Reader(_unified(text)).mentions())
+    return list(Reader(text).mentions())
 
 
 def numbers_in(text: str, units: Collection[str] | None = None) -> set[float]:
     """All that a text says or implies to somebody who wants it in one of the units, by default in any. Where a sign or
     a word like "minus", "south" or "BC" occurs, with either sign."""
-    text = _unified(text)
     reader = Reader(text)
+    text = reader.text
     said = list(reader.mentions())
     found = {value for mention in said for value in mention.values(units)}
     found |= Mention(0, 0, 0, reader.implied()).values(units)
@@ -70,10 +70,11 @@ def quantities_in(text: str) -> list[tuple[Mention, str]]:
 def lists_in(text: str) -> list[list[float]]:
     """Numbers that follow each other, with nothing but commas, blanks, "x", "and" and "%" between; of lists in
     brackets that follow each other also all together, and column by column ("(1, 2), (3, 4)": 1 and 3, 2 and 4)."""
-    text = _unified(text)
+    reader = Reader(text)
+    text = reader.text
     rows: list[list[list[float]]] = []
     end = 0
-    for mention in Reader(text).mentions():
+    for mention in reader.mentions():
         gap = text[end : mention.start] if rows else ""
         if text[mention.start : mention.end].lower() in SPOKEN:
             rows.append([[]])
@@ -92,8 +93,3 @@ def lists_in(text: str) -> list[list[float]]:
             if len(set(map(len, group))) == 1:
                 found.update(dict.fromkeys(zip(*group, strict=True)))
     return [list(values) for values in found if len(values) > 1]
-
-
-def _unified(text: str) -> str:
-    """With one kind of dash, as long as before."""
-    return re.sub("[−–]", "-", text)

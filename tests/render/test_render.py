@@ -117,14 +117,14 @@ def test_a_long_turn_is_cut_in_the_middle(renderer: ChatRenderer) -> None:
 def test_what_may_answer_is_read_again_below_the_question(renderer: ChatRenderer) -> None:
     messages = read_messages([{"role": "user", "content": "red beets"}])
     documents = [{"id": "a", "text": "Apples are red. Pears are not."}, {"id": "b", "text": "Beets grow here."}]
-    shown = text(renderer, suffix(renderer, Shape(evidence_tokens=24), messages, {"documents": documents}))
+    shown = text(renderer, suffix(renderer, Shape(evidence_tokens=30), messages, {"documents": documents}))
     assert shown == (
         "<|im_start|>ticket\nred beets\n[a] Apples are red.\n[b] Beets grow here.<|im_end|>\n<|im_start|>assistant\n"
     )
     plain = suffix(renderer, Shape(), messages, {"documents": documents})
-    assert plain == suffix(renderer, Shape(evidence_tokens=24), messages, {})
+    assert plain == suffix(renderer, Shape(evidence_tokens=30), messages, {})
     long = {"documents": [{"id": "a", "text": "beets " * 500}]}
-    assert len(suffix(renderer, Shape(evidence_tokens=24), messages, long)) <= len(plain) + 48
+    assert len(suffix(renderer, Shape(evidence_tokens=30), messages, long)) <= len(plain) + 60
 
 
 def test_documents_and_free_inputs(renderer: ChatRenderer) -> None:

@@ -102,7 +102,41 @@ def test_a_sentence_gains_from_the_one_that_it_goes_on_from() -> None:
     ]
 
 
-@given(st.text(), st.lists(st.tuples(st.text(), st.text()), max_size=4), st.integers(1, 200))
+def test_a_question_without_words_of_its_own_is_shown_how_the_passages_begin() -> None:
+    passages = [("", "First one there. Second one there. Third one there."), ("", "Another one here.")]
+    assert best_sentences("What is it about?", passages, len, 40) == [["First one there.", "Second one there."], []]
+
+
+def test_what_has_no_full_stops_does_not_push_out_the_rest() -> None:
+    table = " ".join(f"row {n} of the lamp" for n in range(400))
+    found = best_sentences("Who lit the lamp of Orvo?", [("", table), ("", "Ada lit it in Orvo.")], len, 500)
+    assert sum(map(len, found[0])) <= 500
+    assert found[1] == ["Ada lit it in Orvo."]
+    assert sentences_of("狗很大。猫很小。") == ["狗很大。", "猫很小。"]
+    assert sentences_of("It ended.  But see fig. a there.\r\n\r\nNext") == [
+        "It ended.",
+        "But see fig. a there.",
+        "Next",
+    ]
+    assert [len(piece) for piece in sentences_of("x" * 900)] == [400, 400, 100]
+
+
+def test_a_long_document_is_not_measured_sentence_by_sentence() -> None:
+    measured = []
+
+    def size(text: str) -> int:
+        measured.append(text)
+        return len(text.split())
+
+    text = " ".join(f"The lamp number {n} burns." for n in range(5000))
+    assert best_sentences("Which lamp burns?", [("", text)], size, 20)[0]
+    assert len(measured) < 20
+
+
+_WORDS = st.lists(st.sampled_from(["lamp", "Orvo", "burns", "it", "oil.", "sleep.", "\n", "Why?"]), max_size=30)
+
+
+@given(_WORDS.map(" ".join), st.lists(st.tuples(st.just(""), _WORDS.map(" ".join)), max_size=4), st.integers(1, 200))
 def test_what_is_repeated_is_of_the_passages_and_fits(
     question: str, passages: list[tuple[str, str]], room: int
 ) -> None:
@@ -110,6 +144,7 @@ def test_what_is_repeated_is_of_the_passages_and_fits(
     assert len(chosen) == len(passages)
     flat = [sentence for sentences in chosen for sentence in sentences]
     assert len(flat) <= 1 or sum(map(len, flat)) <= room
+    assert bool(flat) == any(sentences_of(text) for _, text in passages)
     for (_, text), sentences in zip(passages, chosen, strict=True):
         place = 0
         for sentence in sentences:

@@ -159,14 +159,27 @@ def test_bfloat16_changes_the_loss_by_roundings_only(model: Any) -> None:
 
 
 def test_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu = torch.device("cpu")
+    model = torch.nn.Linear(2, 2)
     for flags, fast in ((frozenset({"avx2"}), False), (frozenset({"avx2", "amx_bf16"}), True)):
         monkeypatch.setattr(precision, "cpu_flags", lambda flags=flags: flags)
-        assert precision.multiplies_bfloat16(cpu) is fast
-        with precision.autocast(Fit(learning_rate=1e-3), cpu):
+        assert precision.precision(Fit(learning_rate=1e-3), torch.device("cpu")) == ("bfloat16" if fast else "float32")
+        with precision.autocast(Fit(learning_rate=1e-3), model):
             assert torch.is_autocast_enabled("cpu") is fast
-        with precision.autocast(Fit(precision="float32", learning_rate=1e-3), cpu):
+        with precision.autocast(Fit(precision="float32", learning_rate=1e-3), model):
             assert not torch.is_autocast_enabled("cpu")
+
+
+def test_logits_are_float32_whatever_is_multiplied(model: Any) -> None:
+    use_packed_attention(model)
+    seen = []
+    head = model.get_base_model().get_output_embeddings()
+    handle = head.register_forward_hook(lambda module, given, found: seen.append((given[0], found)))
+    with torch.autocast("cpu", torch.bfloat16):
+        target_logits(model, make_batch(rows(4)))
+    handle.remove()
+    ((hidden, logits),) = seen
+    assert logits.dtype == torch.float32
+    assert torch.equal(logits, hidden @ head.weight.T)
 
 
 def test_the_context_is_the_bare_bases(model: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lora_agent.cli.evaluate import _text
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.errors import ConfigError
 from lora_agent.registry import Registry
@@ -15,7 +16,7 @@ from lora_agent.types import Result, Usage
 from tests.engine.conftest import load_tiny, package_adapter
 from training.data.rows import Row, read_rows
 from training.data.suites import ROWS, SUITES
-from training.evaluate.run import Scored, by_metric, run_system, summary
+from training.evaluate.run import Scored, metric_detail, run_system, summary
 from training.evaluate.suite import Answers, answers, key, shipped
 
 PRIORITY = {"type": "object", "properties": {"priority": {"enum": ["high", "low"]}}, "required": ["priority"]}
@@ -36,8 +37,8 @@ def test_answers_are_counted_by_what_they_cite_and_say() -> None:
     said = [right, {**right, "citations": ["a", "b"]}, none, right, none]
     rows = [Row({"messages": []}, target, "s", "g") for target in (right, right, right, none, none)]
     results = [Result("retrieval", output, "", "valid", "stop", Usage(), 1.0) for output in said]
-    found = by_metric(Scored(results, [True] * 5, 1.0, 5), rows, "answer")
-    assert found["answerable"]["rate"] == 0.6
+    found = metric_detail(Scored(results, [True] * 5, 1.0, 5), rows, "answer")
+    assert found["answerability_correct"]["rate"] == 0.6
     assert found["citation_f1"] == pytest.approx((1 + 2 / 3 + 0) / 3, abs=1e-4)
     assert found["answer_word_f1"] == pytest.approx(2 / 3, abs=1e-4)
 
@@ -110,3 +111,15 @@ def test_answers_of_another_run_are_not_taken_for_this_one(tmp_path: Path) -> No
         pass
     with pytest.raises(ConfigError, match="cannot write"), answers(tmp_path / "no" / "file", "base", HEADER):
         pass
+
+
+def test_what_is_told_of_answers() -> None:
+    report = {
+        "adapter": "retrieval", "version": "1.0.0", "metric": "answer", "correct": 0.5, "correct_95": (0.4, 0.6),
+        "n": 2, "valid": 1.0, "stopped": 1.0, "by_source": {"s": {"n": 2, "correct": 0.5}},
+    }  # fmt: skip
+    rate = {"answerability_correct": {"rate": 0.75, "n": 4, "interval_95": [0.3, 0.95]}}
+    text = _text(report | rate | {"citation_f1": 0.5, "answer_word_f1": 0.25})
+    assert "answerability correct 75.0% (30.0% to 95.0%, n = 4)" in text
+    assert "citation F1 0.50, word F1 of the answer 0.25" in text
+    assert "citation" not in _text(report | {"citation_f1": None, "answer_word_f1": None})

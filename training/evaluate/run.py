@@ -125,7 +125,7 @@ def report(adapter: Scored, base: Scored, rows: Sequence[Row], shared: Sequence[
             s: {"n": len(f), "correct": round(sum(f) / len(f), 3)} for s, f in sorted(adapter.by_source.items())
         },
         "failures": _failures(adapter, rows),
-    } | by_metric(adapter, rows, metric)
+    } | metric_detail(adapter, rows, metric)
 
 
 def compare(first: Scored, second: Scored) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _last_text(row: Row) -> str:
     return compact_json(row.input)
 
 
-def by_metric(scored: Scored, rows: Sequence[Row], metric: str) -> dict[str, Any]:
+def metric_detail(scored: Scored, rows: Sequence[Row], metric: str) -> dict[str, Any]:
     """What is counted beside right and wrong; {} where nothing is."""
     if metric == "verdict":
         return _verdict_detail(scored, rows)
@@ -198,21 +198,22 @@ def _verdict_detail(scored: Scored, rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _answer_detail(scored: Scored, rows: Sequence[Row]) -> dict[str, Any]:
-    """`answerable`: whether there is an answer, told rightly. Of the questions that have one: the mean F1 of the cited
+    """How often it is told rightly whether there is an answer. Of the questions that have one: the mean F1 of the cited
     ids and of the answer's words, 0 where none was given."""
     pairs = [(row.output, r.output or {}) for row, r in zip(rows, scored.results, strict=True)]
     answered = [(target, output) for target, output in pairs if target["answerable"]]
-    cited = [_set_f1(set(output.get("citations", ())), set(target["citations"])) for target, output in answered]
-    said = [word_f1(str(output.get("answer", "")), target["answer"]) for target, output in answered]
+    given = [(target, output if output.get("answerable") else {}) for target, output in answered]
+    cited = [_set_f1(set(output.get("citations") or ()), set(target["citations"])) for target, output in given]
+    said = [word_f1(str(output["answer"]), target["answer"]) if output else 0.0 for target, output in given]
     return {
-        "answerable": _rate([output.get("answerable") == target["answerable"] for target, output in pairs]),
+        "answerability_correct": _rate([output.get("answerable") == target["answerable"] for target, output in pairs]),
         "citation_f1": round(float(np.mean(cited)), 4) if cited else None,
         "answer_word_f1": round(float(np.mean(said)), 4) if said else None,
     }
 
 
 def _set_f1(first: set[Any], second: set[Any]) -> float:
-    return 2 * len(first & second) / (len(first) + len(second)) if first or second else 1.0
+    return 2 * len(first & second) / (len(first) + len(second)) if first and second else 0.0
 
 
 def detail(scored: Scored, rows: Sequence[Row], package: AdapterPackage, metric: str) -> dict[str, Any]:
@@ -225,7 +226,7 @@ def detail(scored: Scored, rows: Sequence[Row], package: AdapterPackage, metric:
     if sure:
         confidence, right = np.asarray([c for c, _ in sure], np.float64), np.asarray([ok for _, ok in sure])
         found["confidence_ece"] = round(ece(confidence, right), 4)
-    found |= by_metric(scored, rows, metric)
+    found |= metric_detail(scored, rows, metric)
     spec = package.spec.score
     if spec is None:
         return found

@@ -95,7 +95,7 @@ def target_logits(model: Any, batch: Batch, *, adapt_context: bool = False) -> t
     # Only the target's positions go through the vocabulary projection: 49k columns cost more than a layer. In float32,
     # since a loss of 0.01 is less than a bfloat16 logit is off by.
     with torch.autocast(hidden.device.type, enabled=False):
-        logits = decoder_of(model).get_output_embeddings()(hidden[trained].float()).float()
+        logits = decoder_of(model).get_output_embeddings()(hidden[trained].float())
     return logits, batch.labels[trained]
 
 

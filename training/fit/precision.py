@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 
@@ -11,11 +12,17 @@ from lora_agent.engine.local.device import cpu_flags
 from ..recipe import Fit
 
 
-def autocast(fit: Fit, device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """The context of a forward pass. Weights that are trained, their gradients, norms and the loss stay float32."""
-    if fit.precision == "float32" or (fit.precision == "auto" and not multiplies_bfloat16(device)):
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)
+def autocast(fit: Fit, model: Any) -> AbstractContextManager[object]:
+    """The context of a packed forward pass. Weights that are trained, their gradients and the loss stay float32."""
+    device = next(model.parameters()).device
+    return torch.autocast(device.type, torch.bfloat16) if precision(fit, device) == "bfloat16" else nullcontext()
+
+
+def precision(fit: Fit, device: torch.device) -> str:
+    """What `auto` means on this machine."""
+    if fit.precision != "auto":
+        return fit.precision
+    return "bfloat16" if multiplies_bfloat16(device) else "float32"
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:

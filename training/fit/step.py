@@ -23,9 +23,9 @@ def is_packed(fit: Fit) -> bool:
 
 def row_loss(model: Any, rows: Sequence[Encoded], fit: Fit) -> tuple[Tensor, int]:
     """Mean negative log-likelihood of the rows' target tokens (a scalar with gradient) and their number."""
-    with autocast(fit, next(model.parameters()).device):
-        if not is_packed(fit):
-            return padded_loss(model, rows)
+    if not is_packed(fit):
+        return padded_loss(model, rows)  # in float32: its projection to the vocabulary is the model's own
+    with autocast(fit, model):
         return loss(model, make_batch(rows), adapt_context=fit.kind != "alora")
 
 

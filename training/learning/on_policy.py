@@ -27,6 +27,7 @@ from ..encode import Encoded
 from ..evaluate.live import LiveEngine
 from ..fit.batches import make_batch
 from ..fit.forward import base_only, target_logits, use_packed_attention
+from ..fit.precision import autocast
 from ..fit.step import Objective
 from ..fit.trainable import load_frozen
 from ..recipe import Fit
@@ -69,9 +70,10 @@ class OnPolicy(Objective):
 
     def forward(self, rows: Sequence[Encoded], weight: float = 1.0) -> Tensor:
         drawn = self._draw(rows)
-        with torch.no_grad():
-            wanted = self._teacher.logits([self._rows[row] for row in rows], drawn)
-        logits, _ = target_logits(self.model, make_batch(drawn), adapt_context=self.fit.kind != "alora")
+        with autocast(self.fit, self.model):
+            with torch.no_grad():
+                wanted = self._teacher.logits([self._rows[row] for row in rows], drawn)
+            logits, _ = target_logits(self.model, make_batch(drawn), adapt_context=self.fit.kind != "alora")
         value = divergence(logits, wanted, self._run.recipe.learning.strength)
         self.loss, self.tokens = float(value.detach()), len(logits)
         return weight * value

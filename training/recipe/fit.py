@@ -56,8 +56,9 @@ class Fit(Strict):
     max_tokens: int = Field(1024, ge=16)
     """A longer row is dropped and counted, never cut."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the multiplications: `auto` is bfloat16 where the processor has arithmetic for it, which is two to five times
-    as fast there (decision 072). Trained weights, their gradients and the loss are float32 in any case."""
+    """Of the multiplications: `auto` is bfloat16 where the processor has arithmetic for it, up to twice as fast
+    (decision 072). Trained weights, their gradients and the loss are float32 in any case; so is all of preference
+    learning and of prefix and prompt tuning."""
     seed: int = 0
     evaluate_every: int | None = Field(None, ge=1)
     """Steps between evaluations on development rows by the gate's metric; the best weights are kept. Off: a decode of

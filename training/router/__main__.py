@@ -98,14 +98,21 @@ def _with_matcher(head: Head, base: Any, public: Path, out: Path) -> Head:
 
 
 def _features(base: Any, rows: list[Row], path: Path) -> torch.Tensor:
-    """Kept on disk under the digest of the rows: extraction takes minutes, the fit seconds."""
-    digest = hashlib.sha256(json.dumps([r.input for r in rows]).encode()).hexdigest()
-    if path.is_file():
-        saved = torch.load(path, weights_only=True)
-        if saved["digest"] == digest:
-            return torch.as_tensor(saved["features"])
-    features = extract(base, rows)
-    torch.save({"digest": digest, "features": features}, path)
+    """Kept on disk under the base's digest and one of each row, so that only new rows are read: extraction takes an
+    hour, the fit minutes."""
+    keys = [hashlib.sha256(json.dumps(row.input).encode()).hexdigest() for row in rows]
+    known: dict[str, torch.Tensor] = {}
+    saved = torch.load(path, weights_only=True) if path.is_file() else {}
+    if saved.get("base") == base.source_sha256:
+        known = dict(zip(saved["keys"], saved["features"], strict=True))
+    new = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
+    if new:
+        known |= dict(zip(new, extract(base, list(new.values())), strict=True))
+    features = torch.stack([known[key] for key in keys])
+    if new:
+        whole = path.with_suffix(".tmp")
+        torch.save({"base": base.source_sha256, "keys": keys, "features": features}, whole)
+        whole.replace(path)
     return features
 
 

@@ -20,6 +20,7 @@ from ..evaluate.candidate import scorer
 from ..fit import checkpoint
 from ..fit.loop import epochs, plan, train
 from ..fit.memory import peak
+from ..fit.precision import precision
 from ..fit.saving import save_adapter, saved
 from ..fit.team import Launched, Team
 from ..fit.tracking import tracked
@@ -121,6 +122,7 @@ def fit_weights(run: Run, team: Team) -> dict[str, Any]:
         "stopped_early": done.stopped,
         "peak_mib": round(peak() / 2**20),
         "processes": team.size,
+        "precision": precision(fit, next(model.parameters()).device),
     }
 
 

@@ -35,7 +35,7 @@ def build(data: Path, out: Path, seed: int, train: int = 3000, dev: int = 250) -
         if split == "train":
             people += written.rows()
         rng.shuffle(people)
-        people.sort(key=lambda row: not row.source.startswith("written_2/"))
+        people.sort(key=lambda row: not written.is_latest(row))
         limit = size if split == "train" else round(size * DEV_SHARE_CAST)
         rows = _keep(people, clean, limit, drops, report["decontamination_hits"])
         wanted = size - len(rows)

@@ -20,7 +20,8 @@ from .contract import MAX_MESSAGES
 
 TABLES = Path(__file__).parent / "written"
 LATEST = ("s1", "s2")
-"""Tables that no shipped weights have learnt yet: a set that cannot hold all rows has these first."""
+"""Tables of the last round: a set that cannot hold all rows has these first, since the weights that a fit goes on from
+have learnt the others."""
 _ROLES = {"U: ": "user", "A: ": "assistant"}
 
 
@@ -31,6 +32,10 @@ def rows() -> list[Row]:
         for number, text in enumerate(path.read_text(encoding="utf-8").split("==\n")[1:], 1):
             found += _conversation(text.splitlines(), f"{path.stem}-{number}")
     return found
+
+
+def is_latest(row: Row) -> bool:
+    return row.source == "written_2/follow-up"
 
 
 def _conversation(lines: list[str], name: str) -> list[Row]:

@@ -21,8 +21,8 @@ from .contract import judged, key, words
 from .generator import replies, requests, tool_results, with_history
 from .long_requests import long_requests, passages
 
-# Parts of all rows. What was written one by one is 60 % of them, half of the development rows; half of either verdict,
-# as of the others.
+# Parts of all rows. What was written one by one is two thirds of them at 1,800 rows, half of the development rows;
+# half of either verdict, as of the others.
 TRAIN_SHARES = {
     "written/unsafe": 4.8, "written/safe": 5.3, "written/injection": 2.8, "written/tool_clean": 2.8,
     "written_2/unsafe": 12.0, "written_2/safe": 12.0, "written_2/injection": 8.0, "written_2/tool_clean": 10.0,
