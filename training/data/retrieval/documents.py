@@ -17,7 +17,7 @@ from .passages import Question, best_place, contains_answer, window
 from .phrasing import ask
 
 MAX_WORDS = {1: 90, 2: 85, 3: 65, 4: 48}
-"""Words of each document by how many there are: a prompt of about 400 tokens at most, the evidence repeated in it aside."""
+"""Words of each document by how many there are: a prompt of about 400 tokens at most, besides the evidence."""
 LONG = 0.3
 """Share of the rows whose documents may have twice as many, as whole sections of articles do."""
 
