@@ -1,8 +1,9 @@
 """What a conversation leaves of the things that a grammar would let an adapter write.
 
 For tool calls: the tools that the request is near to, the values that somebody said (decisions 009, 055, 060). For an
-output schema with `"x-evidence": {"least", "otherwise"}`: the documents that hold enough of the last user turn's words,
-and the value `otherwise` where none holds `least` of them (decision 056). Knows schemas and texts, no models.
+output schema with `"x-evidence": {"least", "against", "otherwise"}`: the documents that hold enough of the last user
+turn's words, and the value `otherwise` where none holds `least` of them (decision 056); elsewhere `otherwise` is
+`against` nats less likely than the model says (decision 074). Knows schemas and texts, no models.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from lora_agent.structured.candidates import NO_CALL, common
 from lora_agent.structured.evidence import NEAR, coverage
 from lora_agent.structured.leaning import Leaning
 from lora_agent.structured.repeats import Use
-from lora_agent.types import JsonSchema, Tool
+from lora_agent.types import JsonSchema, Tool, compact_json
 
 EVIDENCE = "x-evidence"
 _LEANS = re.compile(
@@ -69,13 +70,23 @@ def leaning(
     doubtful: Mapping[str, Collection[str]],
 ) -> Leaning | None:
     """What is likelier than the model says: that no tool is called where none shares a word with the request, and that
-    what is `doubtful` (see `calling`) is left out."""
-    if package.spec.output != "tool_calls" or not tools:
+    what is `doubtful` (see `calling`) is left out; less likely: that documents with the words answer nothing.
+    """
+    if package.spec.output != "tool_calls":
+        return _against_no_answer(package.output_schema.get(EVIDENCE) or {})
+    if not tools:
         return None
     parameters = {tool.name: tuple(tool.parameters.get("properties") or ()) for tool in tools}
     if wish.part:
         return Leaning(parameters=parameters, doubtful=doubtful) if doubtful else None
     return Leaning('{"calls":[]', NO_CALL[common(_asked(inputs, wish), tools)], parameters, doubtful)
+
+
+def _against_no_answer(rule: Mapping[str, Any]) -> Leaning | None:
+    if not rule.get("against"):
+        return None
+    name, value = next(iter(rule["otherwise"].items()))
+    return Leaning(compact_json({name: value})[:-1], -rule["against"])
 
 
 def plain(schema: JsonSchema) -> JsonSchema:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_agent.engine.contract import output_grammar
+from lora_agent.engine.narrowing import ANY, leaning
 from lora_agent.structured import Vocabulary
 from lora_agent.structured.evidence import best_sentences, coverage, sentences_of
 from lora_agent.types import compact_json
@@ -83,6 +85,19 @@ def test_without_documents_nothing_is_narrowed(vocabulary: Vocabulary, documents
     constraint = output_grammar("json", SCHEMA, inputs, [], vocabulary, 256).start()
     tokens = vocabulary.encode(compact_json(answer("", *())))
     assert constraint.takes_of(tokens) == len(tokens)
+
+
+def test_that_nothing_is_answered_is_less_likely_than_the_model_says() -> None:
+    rule = {**SCHEMA["x-evidence"], "against": 0.5}
+    package: Any = SimpleNamespace(output_schema={**SCHEMA, "x-evidence": rule}, spec=SimpleNamespace(output="schema"))
+    lean = leaning(package, {"documents": PASSAGES}, (), ANY, {})
+    assert lean is not None
+    pieces = ["true", "false", "fal", "tr"]
+    assert lean.weigh('{"answerable":', pieces) == [0.0, -0.5, -0.5, 0.0]
+    assert lean.weigh('{"answerable":false', [","]) == [0.0]
+    for schema in (SCHEMA, {"type": "object"}):
+        plain: Any = SimpleNamespace(output_schema=schema, spec=SimpleNamespace(output="schema"))
+        assert leaning(plain, {}, (), ANY, {}) is None
 
 
 def test_the_sentences_that_hold_the_question_come_first() -> None:
