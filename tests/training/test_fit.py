@@ -167,6 +167,7 @@ def test_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> Non
             assert torch.is_autocast_enabled("cpu") is fast
         with precision.autocast(Fit(precision="float32", learning_rate=1e-3), model):
             assert not torch.is_autocast_enabled("cpu")
+        assert precision.precision(Fit(kind="prefix", precision="bfloat16"), torch.device("cpu")) == "float32"
 
 
 def test_logits_are_float32_whatever_is_multiplied(model: Any) -> None:

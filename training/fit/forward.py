@@ -19,10 +19,15 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AttentionInterface
 
+from ..recipe import Fit
 from .batches import IGNORE, Batch, Layout, Pass
 from .trainable import decoder_of
 
 _ATTENTION = "packed_rows"
+
+
+def is_packed(fit: Fit) -> bool:
+    return fit.method.served != "peft"
 
 
 def packed_attention(

@@ -10,16 +10,20 @@ import torch
 from lora_agent.engine.local.device import cpu_flags
 
 from ..recipe import Fit
+from .forward import is_packed
 
 
 def autocast(fit: Fit, model: Any) -> AbstractContextManager[object]:
-    """The context of a packed forward pass. Weights that are trained, their gradients and the loss stay float32."""
+    """The context of a forward pass. Weights that are trained, their gradients and the loss stay float32."""
     device = next(model.parameters()).device
     return torch.autocast(device.type, torch.bfloat16) if precision(fit, device) == "bfloat16" else nullcontext()
 
 
 def precision(fit: Fit, device: torch.device) -> str:
-    """What `auto` means on this machine."""
+    """What `auto` means on this machine. Always float32 for the padded pass, since its projection to the vocabulary is
+    the model's own."""
+    if not is_packed(fit):
+        return "float32"
     if fit.precision != "auto":
         return fit.precision
     return "bfloat16" if multiplies_bfloat16(device) else "float32"

@@ -12,20 +12,16 @@ from ..encode import Encoded
 from ..recipe import Fit
 from . import adalora
 from .batches import make_batch
-from .forward import loss, use_own_attention, use_packed_attention
+from .forward import is_packed, loss, use_own_attention, use_packed_attention
 from .padded import padded_loss
 from .precision import autocast
 
 
-def is_packed(fit: Fit) -> bool:
-    return fit.method.served != "peft"
-
-
 def row_loss(model: Any, rows: Sequence[Encoded], fit: Fit) -> tuple[Tensor, int]:
     """Mean negative log-likelihood of the rows' target tokens (a scalar with gradient) and their number."""
-    if not is_packed(fit):
-        return padded_loss(model, rows)  # in float32: its projection to the vocabulary is the model's own
     with autocast(fit, model):
+        if not is_packed(fit):
+            return padded_loss(model, rows)
         return loss(model, make_batch(rows), adapt_context=fit.kind != "alora")
 
 
