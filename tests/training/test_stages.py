@@ -158,7 +158,10 @@ def test_training_goes_on_from_a_package(
 
 @pytest.mark.slow
 def test_two_processes_take_the_steps_of_one(project: Path, base_dir: Path) -> None:
-    write_recipe(project, base_dir, fit={"learning_rate": 0.003, "epochs": 1, "batch_rows": 5})
+    # In float32, since what is compared is how rows are shared out: Adam makes a whole step of a gradient that is all
+    # rounding, so that in bfloat16 two ways to add the same numbers end apart on some machines.
+    fit = {"learning_rate": 0.003, "epochs": 1, "batch_rows": 5, "precision": "float32"}
+    write_recipe(project, base_dir, fit=fit)
     assert train(project, "--until", "fit", out="one") == 0
     assert train(project, "--until", "fit", "--processes", "2", out="two") == 0
     assert report(project, "fit", "two")["processes"] == 2
