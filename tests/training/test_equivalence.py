@@ -12,7 +12,7 @@ import torch
 from tests.training.test_fit import INVOCATION, gradients, recipe, rows
 from training.encode import Encoded
 from training.fit.batches import IGNORE, make_batch
-from training.fit.forward import loss, use_packed_attention
+from training.fit.forward import loss, use_packed_passes
 from training.fit.trainable import add_adapter, load_frozen
 from training.learning.activate import activate
 
@@ -30,7 +30,7 @@ def models(base_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> t
                 torch.nn.init.normal_(parameter, std=0.1)
         made.append(model)
     ours, plain = made
-    use_packed_attention(ours)
+    use_packed_passes(ours)
     activate(plain, INVOCATION)
     plain.get_base_model().set_attn_implementation("sdpa")
     return ours, plain

@@ -15,7 +15,7 @@ from lora_agent.registry import read_peft_config
 from training.encode import Encoded
 from training.fit import precision
 from training.fit.batches import IGNORE, epoch, make_batch
-from training.fit.forward import loss, target_logits, use_packed_attention
+from training.fit.forward import loss, target_logits, use_own_passes, use_packed_passes
 from training.fit.loop import epochs, train
 from training.fit.saving import save_adapter
 from training.fit.step import Objective, trained
@@ -63,7 +63,7 @@ def model(base_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> An
     for name, parameter in made.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
-    use_packed_attention(made)
+    use_packed_passes(made)
     return made
 
 
@@ -93,11 +93,11 @@ def whole_pass(model: Any, row: Encoded, *, alora: bool) -> torch.Tensor:
     labels[:, : len(row.context) + len(row.suffix)] = IGNORE
     config = model.peft_config["default"]
     config.alora_invocation_tokens = list(INVOCATION) if alora else None
-    model.get_base_model().set_attn_implementation("sdpa")
+    use_own_passes(model)
     offsets = [ids.shape[1] - len(row.context)] if alora else None
     extra = {"alora_offsets": offsets} if alora else {}
     out = model(input_ids=ids, labels=labels, **extra)
-    use_packed_attention(model)
+    use_packed_passes(model)
     return torch.as_tensor(out.loss)
 
 
@@ -171,7 +171,7 @@ def test_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_logits_are_float32_whatever_is_multiplied(model: Any) -> None:
-    use_packed_attention(model)
+    use_packed_passes(model)
     seen = []
     head = model.get_base_model().get_output_embeddings()
     handle = head.register_forward_hook(lambda module, given, found: seen.append((given[0], found)))

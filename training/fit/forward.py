@@ -17,49 +17,28 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
 from torch.nn import functional
-from transformers import AttentionInterface
 
 from ..recipe import Fit
-from .batches import IGNORE, Batch, Layout, Pass
+from .attention import use_own_attention, use_packed_attention
+from .batches import IGNORE, Batch, Pass
+from .lora_product import use_lora_product, use_own_product
 from .trainable import decoder_of
-
-_ATTENTION = "packed_rows"
 
 
 def is_packed(fit: Fit) -> bool:
     return fit.method.served != "peft"
 
 
-def packed_attention(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, *, layout: Layout, scaling: float, **_: Any
-) -> tuple[Tensor, None]:
-    """query (1, H, N, D), key and value (1, G, K, D) of all passes so far → (1, N, H, D)."""
-    heads, depth = query.shape[1], query.shape[3]
-    rows = query.new_zeros(*layout.queries.shape, heads, depth)
-    rows[layout.queries] = query[0].transpose(0, 1)
-    repeat = heads // key.shape[1]
-
-    def by_row(packed: Tensor) -> Tensor:  # (1, G, K, D) → (S, H, L, D)
-        found = packed[0].transpose(0, 1)[layout.keys]
-        return found.repeat_interleave(repeat, 2).transpose(1, 2)
-
-    out = functional.scaled_dot_product_attention(
-        rows.transpose(1, 2), by_row(key), by_row(value), attn_mask=mask, scale=scaling
-    )
-    return out.transpose(1, 2)[layout.queries].unsqueeze(0), None
+def use_packed_passes(model: Any) -> None:
+    """Make a PEFT model read packed passes; nothing else can be read with it until `use_own_passes`."""
+    use_packed_attention(model)
+    use_lora_product(model)
 
 
-AttentionInterface.register(_ATTENTION, packed_attention)
-
-
-def use_packed_attention(model: Any) -> None:
-    """Make a PEFT model's decoder read packed passes."""
-    decoder_of(model).set_attn_implementation(_ATTENTION)
-
-
-def use_own_attention(model: Any) -> None:
-    """Back to the attention that decoding uses."""
-    decoder_of(model).set_attn_implementation("sdpa")
+def use_own_passes(model: Any) -> None:
+    """Back to what decoding, and PEFT's own activated LoRA, use."""
+    use_own_attention(model)
+    use_own_product(model)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from ..encode import Encoded
 from ..recipe import Fit
 from . import adalora
 from .batches import make_batch
-from .forward import is_packed, loss, use_own_attention, use_packed_attention
+from .forward import is_packed, loss, use_own_passes, use_packed_passes
 from .padded import padded_loss
 from .precision import autocast
 
@@ -45,11 +45,11 @@ class Objective(nn.Module):
     def prepare(self) -> None:
         """Ready for training; `rest` for anything else."""
         if is_packed(self.fit):
-            use_packed_attention(self.model)
+            use_packed_passes(self.model)
         self.model.train()
 
     def rest(self) -> None:
-        use_own_attention(self.model)
+        use_own_passes(self.model)
         self.model.eval()
 
     def after_step(self, step: int) -> None:

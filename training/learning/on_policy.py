@@ -26,7 +26,7 @@ from ..data.rows import Row, read_rows
 from ..encode import Encoded
 from ..evaluate.live import LiveEngine
 from ..fit.batches import make_batch
-from ..fit.forward import base_only, target_logits, use_packed_attention
+from ..fit.forward import base_only, target_logits, use_packed_passes
 from ..fit.precision import autocast
 from ..fit.step import Objective
 from ..fit.trainable import load_frozen
@@ -118,7 +118,7 @@ class Teacher:
         self._run, self._model, self._renderer, self._shown = run, model, renderer, shown
 
     def prepare(self) -> None:
-        use_packed_attention(self._model)
+        use_packed_passes(self._model)
 
     def logits(self, rows: Sequence[Row], drawn: Sequence[Encoded]) -> Tensor:
         """(T, V) at the places of all drawn tokens, row by row. Task, schema and examples are read once for all."""
