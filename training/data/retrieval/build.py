@@ -21,11 +21,12 @@ from .contract import problem
 from .documents import Pool, make_row
 from .passages import Question
 from .sources import read
+from .written import ROUNDS
 
 SHARES: dict[Split, dict[str, float]] = {
     "train": {
-        "generator": 0.10, "written": 0.42, "nq": 0.16, "squad2": 0.14, "xquad": 0.04, "disflqa": 0.03, "quac": 0.03,
-        "boolq": 0.05, "narrativeqa": 0.02, "pubmedqa": 0.01,
+        "generator": 0.06, "written": 0.15, "written_2": 0.40, "nq": 0.13, "squad2": 0.14, "xquad": 0.02,
+        "disflqa": 0.03, "quac": 0.02, "boolq": 0.03, "narrativeqa": 0.01, "pubmedqa": 0.01,
     },
     "dev": {
         "generator": 0.40, "nq": 0.15, "xquad": 0.20, "disflqa": 0.03, "quac": 0.09, "boolq": 0.07,
@@ -35,8 +36,10 @@ SHARES: dict[Split, dict[str, float]] = {
 """SQuAD 2.0 articles are all in train, so dev has none of that set; xquad and disflqa follow their
 articles."""
 
-REMOVE_GOLD = {"written": 0.05, "nq": 0.34, "squad2": 0.08, "xquad": 0.30, "disflqa": 0.10, "quac": 0.15, "boolq": 0.15,
-               "narrativeqa": 0.25, "pubmedqa": 0.15}  # fmt: skip
+REMOVE_GOLD = {
+    "written": 0.05, "written_2": 0.0, "nq": 0.34, "squad2": 0.08, "xquad": 0.30, "disflqa": 0.10, "quac": 0.15,
+    "boolq": 0.15, "narrativeqa": 0.25, "pubmedqa": 0.15,
+}  # fmt: skip
 """Chance that an answerable question loses its passage: with the native ones about 40 % have no answer."""
 
 SQUAD_FAMILY = ("squad2", "xquad", "disflqa")
@@ -77,7 +80,7 @@ def split_questions(questions: dict[str, list[Question]]) -> dict[Split, dict[st
         sides["train"][source] = []
         sides["dev"][source] = []
         for question in found:
-            percent = {"written": 0, **dict.fromkeys(SQUAD_FAMILY, 40)}.get(source, DEV_PERCENT)
+            percent = {**dict.fromkeys(ROUNDS, 0), **dict.fromkeys(SQUAD_FAMILY, 40)}.get(source, DEV_PERCENT)
             is_dev = question.article not in squad and zlib.crc32(question.article.encode()) % 100 < percent
             sides["dev" if is_dev else "train"][source].append(question)
     return sides
@@ -100,7 +103,7 @@ def _balance(questions: list[Question], source: str, rng: random.Random) -> list
         yes, no = ([q for q in questions if q.answer == answer] for answer in ("yes", "no"))
         return [q for pair in zip(yes, no, strict=False) for q in pair]
     open_, answered = [q for q in questions if not q.answer], [q for q in questions if q.answer]
-    most = len(answered) if source in ("squad2", "written") else len(answered) * 2 // 3
+    most = len(answered) if source in ("squad2", *ROUNDS) else len(answered) * 2 // 3
     kept = open_[:most] + answered
     rng.shuffle(kept)
     return kept

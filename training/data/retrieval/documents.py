@@ -18,7 +18,7 @@ from .phrasing import ask
 
 MAX_WORDS = {1: 90, 2: 85, 3: 65, 4: 48}
 """Words of each document by how many there are: a prompt of about 400 tokens at most, besides the evidence."""
-LONG = 0.3
+LONG = 0.5
 """Share of the rows whose documents may have twice as many, as whole sections of articles do."""
 
 

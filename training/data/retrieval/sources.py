@@ -268,7 +268,8 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 SOURCES: dict[str, Reader] = {
-    "written": read_written,
+    "written": lambda _: read_written("written"),
+    "written_2": lambda _: read_written("written_2"),
     "nq": read_nq,
     "squad2": read_squad2,
     "xquad": read_xquad,

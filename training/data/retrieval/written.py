@@ -23,17 +23,19 @@ from lora_agent.errors import ConfigError
 from .passages import Question, best_place, content_words
 
 TABLES = Path(__file__).parent / "written"
+ROUNDS = {"written": ("r1", "r2", "r3", "r4"), "written_2": ("r5", "r6")}
+"""Tables of each round (decisions 074 and 078); a round is a source of its own, with a share of its own."""
 
 
-def read_written(_: Path) -> tuple[list[Question], Counter[str]]:
-    """Questions of all tables; nothing is dropped. Raises ConfigError for a line that cannot be read."""
-    blocks = [
-        (path.name, block) for path in sorted(TABLES.glob("*.txt")) for block in path.read_text("utf-8").split("\n\n")
-    ]
-    return [question for name, block in blocks if block.strip() for question in parse_block(block, name)], Counter()
+def read_written(source: str) -> tuple[list[Question], Counter[str]]:
+    """Questions of a round's tables; nothing is dropped. Raises ConfigError for a line that cannot be read."""
+    tables = [TABLES / f"{name}.txt" for name in ROUNDS[source]]
+    blocks = [(path.name, block) for path in tables for block in path.read_text("utf-8").split("\n\n")]
+    found = [q for name, block in blocks if block.strip() for q in parse_block(block, name, source)]
+    return found, Counter()
 
 
-def parse_block(block: str, table: str = "") -> list[Question]:
+def parse_block(block: str, table: str = "", source: str = "written") -> list[Question]:
     title, *lines = block.strip().splitlines()
     article = title.removeprefix("# ")
     passages: dict[str, str] = {}
@@ -46,12 +48,12 @@ def parse_block(block: str, table: str = "") -> list[Question]:
             asked = line[2:]
         elif (match := re.fullmatch(r"A (\d) \| (.+)", line)) and asked and match[2] in passages.get(match[1], ""):
             passage = passages[match[1]]
-            questions.append(Question("written", article, asked, passage, match[2], passage.index(match[2]), article))
+            questions.append(Question(source, article, asked, passage, match[2], passage.index(match[2]), article))
             asked = ""
         elif line.startswith("N ") and passages:
             passage = max(passages.values(), key=lambda text: len(content_words(text) & content_words(line[2:])))
             place = best_place(passage, line[2:])
-            questions.append(Question("written", article, line[2:], passage, "", place, article))
+            questions.append(Question(source, article, line[2:], passage, "", place, article))
         else:
             raise ConfigError(f"{table}: {article}: cannot read {line!r:.80}", hint="see the head of written.py")
     return questions

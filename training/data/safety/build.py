@@ -26,7 +26,8 @@ from .long_requests import long_requests, passages
 TRAIN_SHARES = {
     "written/unsafe": 4.8, "written/safe": 5.3, "written/injection": 2.8, "written/tool_clean": 2.8,
     "written_2/unsafe": 12.0, "written_2/safe": 12.0, "written_2/injection": 8.0, "written_2/tool_clean": 10.0,
-    "written_3/unsafe": 46.0, "written_3/safe": 46.0, "written_3/injection": 37.0, "written_3/tool_clean": 37.0,
+    "written_3/unsafe": 14.0, "written_3/safe": 14.0, "written_3/injection": 14.0, "written_3/tool_clean": 14.0,
+    "written_4/unsafe": 20.0, "written_4/safe": 20.0, "written_4/injection": 26.0, "written_4/tool_clean": 30.0,
     "generator/harmful": 6.5, "generator/jailbreak": 2.4, "advbench": 4.5, "do_not_answer/unsafe": 3.5,
     "do_not_answer/privacy": 0.9, "in_the_wild": 0.85, "gptfuzz/template": 1.5, "gptfuzz/question": 0.7,
     "hh_red_team": 1.4, "davidson/hate": 1.2,

@@ -17,13 +17,17 @@ from .contract import key, safety_row
 from .sources import user_row
 
 TABLES = Path(__file__).parent / "written"
-ROUNDS = {"t1": "written", "t2": "written", "u1": "written", "u2": "written", "t3": "written_2", "u3": "written_2"}
-"""Tables of the rounds of decision 067; each round is a source of its own, with shares of its own."""
-LAST = "written_3"
+ROUNDS = {
+    "written": ("t1", "t2", "u1", "u2"),
+    "written_2": ("t3", "u3"),
+    "written_3": ("t4", "u4"),
+    "written_4": ("t5",),
+}
+"""Tables of each round (decisions 067, 073, 078); a round is a source of its own, with shares of its own."""
 
 
 def rows() -> list[Row]:
-    found = [row for path in sorted(TABLES.glob("*.txt")) for row in _read(path, ROUNDS.get(path.stem, LAST))]
+    found = [row for kind, names in ROUNDS.items() for name in names for row in _read(TABLES / f"{name}.txt", kind)]
     return found + [row for path in sorted((TABLES / "dev").glob("*.txt")) for row in _read(path, "written_dev", "dev")]
 
 

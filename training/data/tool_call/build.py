@@ -49,14 +49,14 @@ class Share:
 
 
 SOURCES: dict[str, Share] = {
-    "written": Share(written.groups, 0.75, 0.3),
+    "written": Share(written.groups, 0.82, 0.3),
     "seal-tools": Share(seal_tools.groups, 0.03, 0.12),
-    "hwu64": Share(hwu64.groups, 0.03, 0.0),
+    "hwu64": Share(hwu64.groups, 0.02, 0.0),
     "snips": Share(snips.groups, 0.01, 0.0),
-    "sgd": Share(sgd.groups, 0.04, 0.12),
+    "sgd": Share(sgd.groups, 0.02, 0.12),
     "home-assistant": Share(home_assistant.groups, 0.0, 0.12),
     "irrelevant": Share(irrelevant.groups, 0.03, 0.0),
-    "generator": Share(generator, 0.11, 0.34),
+    "generator": Share(generator, 0.07, 0.34),
 }
 """The generator comes last and also fills what a finite source could not give."""
 
