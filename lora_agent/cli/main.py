@@ -18,6 +18,7 @@ import typer
 
 from lora_agent import __version__
 from lora_agent.cli import adapters, ask, bench, call, deploy, doctor, evaluate, mcp, route, schema, serve, train
+from lora_agent.cli.heap import start_over_in_huge_pages
 from lora_agent.errors import LoraAgentError
 
 app = typer.Typer(
@@ -63,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `lora-agent` script. Always ends with SystemExit."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a character shows its escape instead
         sys.stdout.reconfigure(errors="backslashreplace")
+    if arguments is None and sys.argv[1:2] == ["train"]:
+        start_over_in_huge_pages()
     try:
         app(args=list(arguments) if arguments is not None else None, prog_name="lora-agent")
     except LoraAgentError as error:

@@ -25,8 +25,8 @@ from .written import ROUNDS
 
 SHARES: dict[Split, dict[str, float]] = {
     "train": {
-        "generator": 0.06, "written": 0.15, "written_2": 0.40, "nq": 0.13, "squad2": 0.14, "xquad": 0.02,
-        "disflqa": 0.03, "quac": 0.02, "boolq": 0.03, "narrativeqa": 0.01, "pubmedqa": 0.01,
+        "generator": 0.04, "written": 0.10, "written_2": 0.60, "nq": 0.09, "squad2": 0.10, "xquad": 0.01,
+        "disflqa": 0.01, "quac": 0.01, "boolq": 0.02, "narrativeqa": 0.01, "pubmedqa": 0.01,
     },
     "dev": {
         "generator": 0.40, "nq": 0.15, "xquad": 0.20, "disflqa": 0.03, "quac": 0.09, "boolq": 0.07,
