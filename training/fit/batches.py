@@ -17,10 +17,16 @@ import torch
 from torch import Tensor
 
 from ..encode import Encoded
+from ..recipe import Fit
 
 IGNORE = -100
 _MIN_SHARED = 24
 """Tokens that a common prefix must have before sharing it pays for the additional forward pass."""
+
+
+def is_packed(fit: Fit) -> bool:
+    """Whether a method's rows are read in packed passes; what only PEFT can run is padded."""
+    return fit.method.served != "peft"
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,10 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
 from torch.nn import functional
 
-from ..recipe import Fit
 from .attention import use_own_attention, use_packed_attention
 from .batches import IGNORE, Batch, Pass
 from .lora_product import use_lora_product, use_own_product
 from .trainable import decoder_of
-
-
-def is_packed(fit: Fit) -> bool:
-    return fit.method.served != "peft"
 
 
 def use_packed_passes(model: Any) -> None:

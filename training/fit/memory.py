@@ -1,7 +1,7 @@
 """How much memory a fit will take, from shapes alone: weights, adapter, optimizer, activations, logits.
 
 Counts what autograd keeps in the packed forward pass of a decoder with RMSNorm and a gated MLP (Llama, Qwen, SmolLM,
-Granite), all in float32. `benchmarks/training_memory.py` and the probe compare it with the measured peak.
+Granite). `benchmarks/training_memory.py` and the probe compare it with the measured peak.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from typing import Any
 
 from ..encode import Encoded
 from ..recipe import Fit
-from .batches import Batch, make_batch
+from .batches import Batch, is_packed, make_batch
+from .precision import precision
 
-FLOAT = 4
+FLOAT, HALF = 4, 2
 _KEPT_BY_MALLOC = 1.3
 """What a step's tensors take over their bytes: glibc keeps freed blocks that the next tensor does not fit in. Measured
 by benchmarks/training_memory.py; handing every block back at once (M_MMAP_THRESHOLD of 1 MiB) costs half as much time
@@ -59,8 +60,11 @@ class _Shape:
     """All heads' queries."""
     shared: int
     """All heads' keys, before they are repeated for the query heads."""
+    heads: int
     linear_in: int
     """Inputs of the seven linear layers together."""
+    weights: int
+    """Of the seven linear layers, in all."""
 
     @classmethod
     def of(cls, config: Any) -> _Shape:
@@ -68,7 +72,8 @@ class _Shape:
         wide = heads * (getattr(config, "head_dim", None) or hidden // heads)
         shared = config.num_key_value_heads * (wide // heads)
         linear_in = 3 * hidden + wide + 2 * hidden + inner
-        return cls(config.num_hidden_layers, hidden, inner, wide, shared, linear_in)
+        weights = 2 * hidden * (wide + shared) + 3 * hidden * inner
+        return cls(config.num_hidden_layers, hidden, inner, wide, shared, heads, linear_in, weights)
 
 
 def forecast(model: Any, rows: Sequence[Encoded], fit: Fit, held_now: int) -> Forecast:
@@ -80,11 +85,14 @@ def forecast(model: Any, rows: Sequence[Encoded], fit: Fit, held_now: int) -> Fo
     held = sum(p.numel() * p.element_size() for p in unique)
     own = sum(p.numel() * p.element_size() for p in trained)
     shape, vocabulary = _Shape.of(config), config.vocab_size
-    if fit.method.served == "peft":
+    if not is_packed(fit):
         activations, logits = _padded(rows, fit, shape, vocabulary)
     else:
         batch = make_batch(rows)
-        activations = _packed(batch, fit, shape)
+        size = HALF if precision(fit, next(model.parameters()).device) == "bfloat16" else FLOAT
+        activations = _packed(batch, fit, shape, size)
+        if size == HALF:  # the layers' weights in the type that is multiplied in, until the backward pass is done
+            activations += HALF * shape.layers * shape.weights
         logits = 3 * FLOAT * int((batch.labels >= 0).sum()) * vocabulary
     runtime = max(0, held_now - held)
     kept = round(_KEPT_BY_MALLOC * (activations + logits))
@@ -101,33 +109,43 @@ def _states(trained: Sequence[Any], fit: Fit) -> int:
     return FLOAT * size
 
 
-def _packed(batch: Batch, fit: Fit, shape: _Shape) -> int:
+def _packed(batch: Batch, fit: Fit, shape: _Shape, size: int) -> int:
+    """Bytes; `size` of a number in the type that is multiplied in."""
     whole = fit.kind != "alora"
     context = sum(part.ids.numel() for part in batch.context)
     adapted = batch.adapted.ids.numel() + (context if whole else 0)
-    kept = adapted * _per_token(fit, shape)
+    kept = adapted * (_per_token_of_peft(fit, shape) if fit.dora else _per_token(fit, shape, size))
     for part in (batch.adapted, *(batch.context if whole else ())):
         segments, queries = part.layout.queries.shape
-        kept += 2 * segments * (queries + part.layout.keys.shape[1]) * shape.wide  # laid out by row, heads repeated
-    cache = 2 * (context + batch.adapted.ids.numel()) * shape.shared
-    passing = context * (4 * shape.inner + 4 * shape.hidden)  # the context's pass, one layer at a time
-    return FLOAT * (shape.layers * (kept + cache) + passing)
+        keys = part.layout.keys.shape[1]
+        # Laid out by row: queries and what comes of them, keys and values, and the probabilities of all heads.
+        kept += size * segments * (2 * queries * shape.wide + 2 * keys * shape.shared + queries * keys * shape.heads)
+    cache = 2 * FLOAT * (context + batch.adapted.ids.numel()) * shape.shared
+    passing = FLOAT * context * (4 * shape.inner + 4 * shape.hidden)  # the context's pass, one layer at a time
+    return shape.layers * (kept + cache) + passing
 
 
-def _per_token(fit: Fit, shape: _Shape) -> int:
-    """Numbers that one layer keeps of one token for the backward pass."""
+def _per_token(fit: Fit, shape: _Shape, size: int) -> int:
+    """Bytes that one layer keeps of one token for the backward pass, its LoRA layers being one operation each."""
+    # Two norms keep the residual stream; an input is cast anew for each linear layer, or shared where nothing is cast.
+    inputs = shape.linear_in if size == HALF else 2 * shape.hidden + shape.wide + shape.inner
+    return 2 * FLOAT * shape.hidden + size * (inputs + 3 * shape.inner + 7 * fit.rank)
+
+
+def _per_token_of_peft(fit: Fit, shape: _Shape) -> int:
+    """The same where PEFT's layers compute."""
     # two norms keep input, normalised and scaled input; attention's output; four MLP tensors
     kept = 6 * shape.hidden + shape.wide + 4 * shape.inner
     if fit.method.ranked:
         kept += 7 * fit.rank  # each of the seven pairs its inner vector
-    return kept
+    return FLOAT * kept
 
 
 def _padded(rows: Sequence[Encoded], fit: Fit, shape: _Shape, vocabulary: int) -> tuple[int, int]:
     """The plain pass: every row as long as the longest, and logits at every place."""
     tokens = len(rows) * (max(map(len, rows)) + fit.virtual_tokens)
-    kept = _per_token(fit, shape) + 4 * shape.wide
-    return FLOAT * shape.layers * tokens * kept, 3 * FLOAT * tokens * vocabulary
+    kept = _per_token_of_peft(fit, shape) + 4 * FLOAT * shape.wide
+    return shape.layers * tokens * kept, 3 * FLOAT * tokens * vocabulary
 
 
 def heaviest(batches: Sequence[Sequence[Encoded]]) -> Sequence[Encoded]:

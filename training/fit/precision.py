@@ -10,7 +10,7 @@ import torch
 from lora_agent.engine.local.device import cpu_flags
 
 from ..recipe import Fit
-from .forward import is_packed
+from .batches import is_packed
 
 
 def autocast(fit: Fit, model: Any) -> AbstractContextManager[object]:

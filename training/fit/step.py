@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from ..encode import Encoded
 from ..recipe import Fit
 from . import adalora
-from .batches import make_batch
-from .forward import is_packed, loss, use_own_passes, use_packed_passes
+from .batches import is_packed, make_batch
+from .forward import loss, use_own_passes, use_packed_passes
 from .padded import padded_loss
 from .precision import autocast
 
