@@ -14,18 +14,14 @@ def default_router(engine: Any) -> HiddenStateRouter:
     """The router of an engine: the head that was trained for its base, or cards alone where there is none."""
     from lora_agent.routing.head import find_head
     from lora_agent.routing.router import HiddenStateRouter, featurise
-    from lora_agent.routing.second_look import ADAPTER
     from lora_agent.routing.untrained import untrained_head
 
     head = find_head(engine.base.source_sha256) or untrained_head(engine)
 
     def cards() -> list[Card]:
-        packages = engine.adapters.values()
-        return [Card(p.name, p.description, tuple(p.spec.examples)) for p in packages if p.name != ADAPTER]
+        return [Card(p.name, p.description, tuple(p.spec.examples)) for p in engine.adapters.values()]
 
-    return HiddenStateRouter(
-        head, cards, lambda text: featurise(engine, head, text), again=lambda: ADAPTER in engine.adapters
-    )
+    return HiddenStateRouter(head, cards, lambda text: featurise(engine, head, text))
 
 
 __all__ = ["Card", "CardRouter", "HiddenStateRouter", "Router", "default_router", "read_cards"]

@@ -8,7 +8,6 @@ from typing import Any
 from lora_agent.errors import UnknownAdapterError
 from lora_agent.routing.decode import decode_choice
 from lora_agent.routing.prototypes import Card
-from lora_agent.routing.second_look import ADAPTER
 from lora_agent.types import Route
 
 BASE = "base"
@@ -25,7 +24,7 @@ class ChoiceRouter:
         self._threshold = threshold
 
     def route(self, session: Any, legal: Sequence[str] | None = None) -> Route:
-        packages = {name: package for name, package in self._engine.adapters.items() if name != ADAPTER}
+        packages = self._engine.adapters
         names = list(packages) if legal is None else [n for n in legal if n != BASE]
         for name in names:
             if name not in packages:

@@ -150,15 +150,6 @@ class Matched:
         places = [featurise(card.text) for card in self.cards]
         examples = [torch.stack([*map(featurise, c.examples)]) if c.examples else torch.empty(0) for c in self.cards]
         self._matched = MatchedCards(torch.stack(places), examples, matcher) if places else None
-        self._examples = {card.name: group for card, group in zip(self.cards, examples, strict=True) if len(group)}
-
-    def nearest(self, card: Card, place: Tensor, count: int) -> list[str]:
-        """The card's examples that are most like a request that lies at `place` (k,)."""
-        group = self._examples.get(card.name)
-        if group is None:
-            return []
-        similar = functional.cosine_similarity(group, place[None])
-        return [card.examples[i] for i in similar.argsort(descending=True)[:count].tolist()]
 
     def log_odds(self, place: Tensor) -> dict[str, float]:
         """By adapter, for where a request lies (k,)."""

@@ -66,10 +66,6 @@ class Prototypes:
         self._vectors = torch.cat(rows) if rows else torch.empty(0, 0)
         self._owner = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(r) for r in rows]).long())
 
-    def nearest(self, card: Card, place: Tensor, count: int) -> list[str]:
-        """Examples of the card; without a matcher the first ones, since which are near says little."""
-        return list(card.examples[:count])
-
     def log_odds(self, place: Tensor) -> dict[str, float]:
         """By adapter, against "none of them", for where a request lies (k,)."""
         return {name: self._scale * (near - self._offset) for name, near in self.similarities(place).items()}

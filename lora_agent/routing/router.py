@@ -18,7 +18,6 @@ from lora_agent.routing.decode import decode_choice
 from lora_agent.routing.head import ABSTAIN, BASE, Head, softmax
 from lora_agent.routing.matcher import Matched
 from lora_agent.routing.prototypes import Card, Prototypes
-from lora_agent.routing.second_look import ADAPTER, look_again
 from lora_agent.types import Route
 
 
@@ -37,11 +36,8 @@ class HiddenStateRouter:
         featurise: Callable[[str], Tensor],
         *,
         decode: bool = False,
-        again: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`again`: whether the adapter that looks again is there now (`second_look`)."""
         self.head = head
-        self._again = again
         self._cards = cards
         self._featurise = featurise
         self._decode = decode
@@ -58,7 +54,7 @@ class HiddenStateRouter:
         method = "head"
         if new:
             method = "prototype"
-            logits |= self._new_logits(session, logits, {n: cards[n] for n in new})
+            logits |= self._new_logits(features, logits, {n: cards[n] for n in new})
         return self._decide(session, cards, softmax(logits), method)
 
     def _legal(self, cards: Mapping[str, Card], legal: Sequence[str] | None) -> list[str]:
@@ -70,16 +66,12 @@ class HiddenStateRouter:
                 )
         return [*names, BASE]
 
-    def _new_logits(self, session: Any, known: Mapping[str, float], cards: Mapping[str, Card]) -> dict[str, float]:
+    def _new_logits(self, features: Tensor, known: Mapping[str, float], cards: Mapping[str, Card]) -> dict[str, float]:
         """An unknown adapter competes with all known ones together: at its offset the odds are even."""
         if self._known is None or list(self._known.cards) != list(cards.values()):
             self._known = self.head.known(self._featurise, cards.values())
         everything = math.log(sum(math.exp(v) for v in known.values())) if known else 0.0
-        place = self.head.embed(session.features)
-        found = self._known.log_odds(place)
-        if self._again():
-            found = look_again(session, found, cards, self._known, place)
-        return {n: everything + odds for n, odds in found.items()}
+        return {n: everything + odds for n, odds in self._known.log_odds(self.head.embed(features)).items()}
 
     def _decide(self, session: Any, cards: Mapping[str, Card], probabilities: dict[str, float], method: str) -> Route:
         best = max(probabilities, key=lambda n: probabilities[n])
@@ -97,30 +89,20 @@ class HiddenStateRouter:
 
 
 class CardRouter:
-    """Routes among adapters that it knows only from their cards; no head is needed for them.
+    """Routes among adapters that it knows only from their cards; no head is needed for them."""
 
-    `again`: where the cards alone leave it open, ask the adapter `route` (a decode; see `second_look`), if the engine
-    has it."""
-
-    def __init__(self, engine: Any, cards: Sequence[Card], *, again: bool = True) -> None:
+    def __init__(self, engine: Any, cards: Sequence[Card]) -> None:
         self._engine = engine
         self._head: Head = engine.router.head
         self._known = self._head.known(lambda text: featurise(engine, self._head, text), cards)
-        self._again = again
 
     def route(self, messages: Any) -> Route:
-        session = self._engine.session(messages)
-        place = self._head.embed(session.features)
-        first = self._known.log_odds(place)
-        odds = first
-        if self._again and ADAPTER in self._engine.adapters:
-            odds = look_again(session, first, {c.name: c for c in self._known.cards}, self._known, place)
-        probabilities = softmax(odds | {BASE: 0.0})
+        features = self._head.embed(self._engine.session(messages).features)
+        probabilities = softmax(self._known.log_odds(features) | {BASE: 0.0})
         best = max(probabilities, key=lambda n: probabilities[n])
         # No card is near enough, or none is likely.
         abstained = best == BASE or probabilities[best] < self._head.card_threshold
-        method = "prototype" if odds == first else "decode"
-        return Route(BASE if abstained else best, probabilities, abstained=abstained, method=method)
+        return Route(BASE if abstained else best, probabilities, abstained=abstained, method="prototype")
 
 
 def featurise(engine: Any, head: Head, text: str) -> Tensor:

@@ -23,8 +23,7 @@ def card(name: str, folder: Path, clean: Decontaminator, report: dict[str, Any])
     hits = {split: len(clean.split(rows)[1]) for split, rows in splits.items()}
     counts = ", ".join(f"{len(rows):,} {split}" for split, rows in splits.items())
     lines = [f"# Data of `{name}`", ""]
-    command = report.get("command") or f"python -m training.data {name} --seed {report['seed']}"
-    lines += [f"`{command}`: {counts} rows.", ""]
+    lines += [f"`python -m training.data {name} --seed {report['seed']}`: {counts} rows.", ""]
     lines += ["| origin | licence | commit | train | dev |", "|---|---|---|---|---|", *_origins(splits), ""]
     shared = ", ".join(f"{n} in {split}" for split, n in hits.items())
     lines += [f"Rows that share eight words with a public test set: {shared}; dropped before: {_dropped(report)}.", ""]

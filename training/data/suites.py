@@ -13,13 +13,10 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from lora_agent.routing.second_look import card_document
-
 from ..evaluate.suite import FOLDER
 from .decontaminate import Decontaminator
 from .query_rewrite import generator as rewrites
 from .retrieval import generator as retrieval
-from .router.intents import skills
 from .rows import Row, write_rows
 from .safety import generator as safety
 from .tool_call.generator.compose import Composer
@@ -55,24 +52,9 @@ def safety_rows(rng: random.Random) -> list[Row]:
     return [row for name, rows in made.items() for row in _distinct(rows)[: round(ROWS * SAFETY[name])]]
 
 
-def route(rng: random.Random) -> list[Row]:
-    """Requests for the development skills, each with its card and three others."""
-    found = list(skills(Path(), "dev", rng))
-    rows = []
-    for right in found:
-        for request in right.utterances:
-            shown = [right, *rng.sample([skill for skill in found if skill is not right], 3)]
-            rng.shuffle(shown)
-            cards = [card_document(skill.name, skill.description, ()) for skill in shown]
-            inputs = {"messages": [{"role": "user", "content": request}], "documents": cards}
-            rows.append(Row(inputs, {"adapter": right.name}, "skills", f"skills/{right.name}", "dev"))
-    return rng.sample(rows, ROWS)
-
-
 SUITES: dict[str, Callable[[random.Random], list[Row]]] = {
     "query_rewrite": lambda rng: _distinct(rewrites.rows(rng, "dev", 2 * ROWS))[:ROWS],
     "retrieval": documents,
-    "route": route,
     "safety": safety_rows,
     "tool_call": tool_call,
 }

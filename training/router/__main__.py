@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import os
 import sys
@@ -26,7 +27,7 @@ from ..evaluate.calibrate import auroc, ece, platt, softmax, temperature, thresh
 from ..fit.trainable import load_frozen
 from ..recipe import read_recipe
 from . import matcher
-from .features import extract, kept, kept_rows
+from .features import extract
 from .matcher import Seen
 
 TARGET_ACCURACY = 0.89
@@ -67,7 +68,7 @@ def _head(base: Any, options: argparse.Namespace) -> Head:
     unclear = read_rows(options.data / "abstain.jsonl.gz")[:160]  # even ones are trained on, odd ones test
     names = ("train", "dev", "unclear")
     x = {
-        n: kept_rows(base, rows, options.out / f"{n}.pt") for n, rows in zip(names, (train, dev, unclear), strict=True)
+        n: _features(base, rows, options.out / f"{n}.pt") for n, rows in zip(names, (train, dev, unclear), strict=True)
     }
     cards = [_card(p) for p in sorted((Path(__file__).parent.parent / "recipes").glob("*.yaml"))]
     card_rows = [Row({"messages": [{"role": "user", "content": t}]}, {}, "card", "") for c in cards for t in _texts(c)]
@@ -83,7 +84,8 @@ def _with_matcher(head: Head, base: Any, public: Path, out: Path) -> Head:
         found = intents(public, split)
         away = [text for text, _ in clinc(public, "oos_val")] if split == "dev" else []
         texts = [*(intent.card for intent in found), *(u for intent in found for u in intent.utterances), *away]
-        x = head.standardise(kept(base, texts, out / f"intents_{split}.pt").float())
+        rows = [Row({"messages": [{"role": "user", "content": text}]}, {}, "intent", "") for text in texts]
+        x = head.standardise(_features(base, rows, out / f"intents_{split}.pt").float())
         cards, utterances = x[: len(found)], x[len(found) : len(x) - len(away)]
         parts = utterances.split([len(intent.utterances) for intent in found])
         seen[split] = [Seen(*parts_of) for parts_of in zip(found, cards, parts, strict=True)]
@@ -93,6 +95,25 @@ def _with_matcher(head: Head, base: Any, public: Path, out: Path) -> Head:
     without = matcher.plain(seen["dev"], outside)
     cards = {**report, "intents": len(seen["train"]), "without_matcher": without}
     return dataclasses.replace(head, matcher=made, report={**head.report, "cards": cards})
+
+
+def _features(base: Any, rows: list[Row], path: Path) -> torch.Tensor:
+    """Kept on disk under the base's digest and one of each row, so that only new rows are read: extraction takes an
+    hour, the fit minutes."""
+    keys = [hashlib.sha256(json.dumps(row.input).encode()).hexdigest() for row in rows]
+    known: dict[str, torch.Tensor] = {}
+    saved = torch.load(path, weights_only=True) if path.is_file() else {}
+    if saved.get("base") == base.source_sha256:
+        known = dict(zip(saved["keys"], saved["features"], strict=True))
+    new = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
+    if new:
+        known |= dict(zip(new, extract(base, list(new.values())), strict=True))
+    features = torch.stack([known[key] for key in keys])
+    if new:
+        whole = path.with_suffix(".tmp")
+        torch.save({"base": base.source_sha256, "keys": keys, "features": features}, whole)
+        whole.replace(path)
+    return features
 
 
 def _card(path: Path) -> Card:

@@ -5,13 +5,10 @@ Rows that follow each other with the same tools share the reading of them, as se
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 import time
 from collections.abc import Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -43,32 +40,6 @@ def extract(base: BaseModel, rows: Sequence[Row], block: int = 16) -> Tensor:
             left = (len(order) - start - len(chosen)) / rate / 60
             print(f"features: {start + len(chosen)}/{len(order)}, {rate:.1f}/s, {left:.1f} min left", file=sys.stderr)
     return torch.stack([f for f in out if f is not None])
-
-
-def kept_rows(base: BaseModel, rows: Sequence[Row], path: Path) -> Tensor:
-    """Kept on disk under the base's digest and one of each row, so that only new rows are read: extraction takes an
-    hour, the fit minutes."""
-    keys = [hashlib.sha256(json.dumps(row.input).encode()).hexdigest() for row in rows]
-    known: dict[str, Tensor] = {}
-    saved = torch.load(path, weights_only=True) if path.is_file() else {}
-    if saved.get("base") == base.source_sha256:
-        known = dict(zip(saved["keys"], saved["features"], strict=True))
-    new = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
-    if new:
-        known |= dict(zip(new, extract(base, list(new.values())), strict=True))
-    features = torch.stack([known[key] for key in keys])
-    if new:
-        whole = path.with_suffix(".tmp")
-        torch.save({"base": base.source_sha256, "keys": keys, "features": features}, whole)
-        whole.replace(path)
-    return features
-
-
-def kept(base: BaseModel, texts: Sequence[str], path: Path) -> Tensor:
-    """The same for texts, each a user's only turn."""
-    return kept_rows(
-        base, [Row({"messages": [{"role": "user", "content": text}]}, {}, "intent", "") for text in texts], path
-    )
 
 
 def _encode(base: BaseModel, row: Row) -> tuple[Encoded, int]:
