@@ -284,6 +284,12 @@ def test_build_writes_clean_splits_and_a_report(data: Path, tmp_path: Path) -> N
     assert (tmp_path / "a" / "train.jsonl.gz").read_bytes() == (tmp_path / "b" / "train.jsonl.gz").read_bytes()
 
 
+def test_every_written_table_belongs_to_a_round() -> None:
+    named = sorted(name for names in written.ROUNDS.values() for name in names)
+    assert named == sorted(path.stem for path in written.TABLES.glob("*.txt"))
+    assert {q.source for name in written.ROUNDS for q in written.read_written(name)[0]} == set(written.ROUNDS)
+
+
 def test_a_written_block_gives_questions_of_its_passages() -> None:
     block = (
         "# Lakes\n[1] Ombeli has no outlet.\n[2] Sunda drains east.\nQ why salty\nA 1 | no outlet\nN How deep is Sunda?"

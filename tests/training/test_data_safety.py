@@ -182,11 +182,17 @@ def test_written_requests_are_balanced_and_keep_to_the_contract() -> None:
     assert not texts["train"] & texts["dev"]
 
 
+def test_every_table_belongs_to_a_round() -> None:
+    named = sorted(name for names in written.ROUNDS.values() for name in names)
+    assert named == sorted(path.stem for path in written.TABLES.glob("*.txt"))
+
+
 @pytest.mark.parametrize(
     "line", ["unsafe | text", "safe violence | text", "harmless | text", "safe text", "injection none | x"]
 )
 def test_a_wrong_line_of_a_written_table_is_named(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "t.txt").write_text(f"safe | fine\n{line}\n")
     monkeypatch.setattr(written, "TABLES", tmp_path)
+    monkeypatch.setattr(written, "ROUNDS", {"written": ("t",)})
     with pytest.raises(ConfigError, match=r"t\.txt:2"):
         written.rows()
