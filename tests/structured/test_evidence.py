@@ -95,7 +95,8 @@ def test_that_nothing_is_answered_is_less_likely_than_the_model_says() -> None:
     pieces = ["true", "false", "fal", "tr"]
     assert lean.weigh('{"answerable":', pieces) == [0.0, -0.5, -0.5, 0.0]
     assert lean.weigh('{"answerable":false', [","]) == [0.0]
-    for schema in (SCHEMA, {"type": "object"}):
+    unmoved = {name: value for name, value in rule.items() if name != "against"}
+    for schema in ({**SCHEMA, "x-evidence": unmoved}, {"type": "object"}):
         plain: Any = SimpleNamespace(output_schema=schema, spec=SimpleNamespace(output="schema"))
         assert leaning(plain, {}, (), ANY, {}) is None
 
