@@ -8,6 +8,7 @@ the small matrix and both products add to what is there (decision 077).
 from __future__ import annotations
 
 import types
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -54,9 +55,13 @@ def multiplied_in(x: Tensor, otherwise: torch.dtype) -> torch.dtype:
 
 def use_lora_product(model: Any) -> None:
     """Make every plain LoRA layer of a PEFT model compute so; DoRA's and those with dropout stay PEFT's."""
-    for layer in model.modules():
-        if isinstance(layer, Linear) and _is_plain(layer):
-            layer.forward = types.MethodType(_forward, layer)
+    for layer in _plain_layers(model):
+        layer.forward = types.MethodType(_forward, layer)
+
+
+def has_plain_layers(model: Any) -> bool:
+    """Whether `use_lora_product` changes anything."""
+    return any(True for _ in _plain_layers(model))
 
 
 def use_own_product(model: Any) -> None:
@@ -64,6 +69,10 @@ def use_own_product(model: Any) -> None:
     for layer in model.modules():
         if isinstance(layer, Linear):
             layer.__dict__.pop("forward", None)
+
+
+def _plain_layers(model: Any) -> Iterator[Linear]:
+    return (layer for layer in model.modules() if isinstance(layer, Linear) and _is_plain(layer))
 
 
 def _is_plain(layer: Linear) -> bool:

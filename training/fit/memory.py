@@ -19,6 +19,7 @@ from typing import Any
 from ..encode import Encoded
 from ..recipe import Fit
 from .batches import Batch, is_packed, make_batch
+from .lora_product import has_plain_layers
 from .precision import precision
 
 FLOAT, HALF = 4, 2
@@ -90,7 +91,8 @@ def forecast(model: Any, rows: Sequence[Encoded], fit: Fit, held_now: int) -> Fo
     else:
         batch = make_batch(rows)
         size = HALF if precision(fit, next(model.parameters()).device) == "bfloat16" else FLOAT
-        activations = _packed(batch, fit, shape, size)
+        each = _per_token(fit, shape, size) if has_plain_layers(model) else _per_token_of_peft(fit, shape)
+        activations = _packed(batch, fit, shape, size, each)
         if size == HALF:  # the layers' weights in the type that is multiplied in, until the backward pass is done
             activations += HALF * shape.layers * shape.weights
         logits = 3 * FLOAT * int((batch.labels >= 0).sum()) * vocabulary
@@ -109,12 +111,12 @@ def _states(trained: Sequence[Any], fit: Fit) -> int:
     return FLOAT * size
 
 
-def _packed(batch: Batch, fit: Fit, shape: _Shape, size: int) -> int:
-    """Bytes; `size` of a number in the type that is multiplied in."""
+def _packed(batch: Batch, fit: Fit, shape: _Shape, size: int, per_token: int) -> int:
+    """Bytes; `size` of a number in the type that is multiplied in, `per_token` of what one layer keeps of a token."""
     whole = fit.kind != "alora"
     context = sum(part.ids.numel() for part in batch.context)
     adapted = batch.adapted.ids.numel() + (context if whole else 0)
-    kept = adapted * (_per_token_of_peft(fit, shape) if fit.dora else _per_token(fit, shape, size))
+    kept = adapted * per_token
     for part in (batch.adapted, *(batch.context if whole else ())):
         segments, queries = part.layout.queries.shape
         keys = part.layout.keys.shape[1]
