@@ -3,7 +3,8 @@
 A card alone is compared as it lies there. Adapters with examples, their card being one of them, are told apart by
 linear discriminant analysis: the examples' scatter about their means, shrunk to that of the intents the matcher was
 trained on (regularised, doi 10.1080/01621459.1989.10478752), says which directions tell nothing. It is solved when
-cards are read, in three seconds for a thousand adapters; nothing is trained. Knows vectors, no engines.
+cards are read, in a few seconds for a thousand adapters; nothing is trained. What the letters share with the examples
+counts besides (`ngrams`). Knows texts and vectors, no engines.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lora_agent.routing.ngrams import NgramMeans, Ngrams, ngrams
 from lora_agent.routing.prototypes import Card, Featurise
 
 FOLDS = 5
@@ -25,6 +27,8 @@ CENTRE = 100.0
 """Adapters that the training intents' mean counts as."""
 BACKGROUND = 0.25
 """Share of the similarity to the nearest training intent that counts against every adapter: what lies near anything."""
+LETTERS = 0.3
+"""What a cosine similarity of n-grams counts as beside one of directions."""
 FEW = 40.0
 """Held-out examples at which the odds they tell and those of a few adapters count alike."""
 
@@ -62,12 +66,48 @@ class Matcher:
         return standardised @ self.weight.T + self.bias
 
 
-class Discriminant:
-    """Groups of unit vectors (n, k), one group for each adapter, told apart."""
+@dataclass(frozen=True)
+class Placed:
+    """Texts: unit vectors (n, k) where the matcher puts them, and their n-grams."""
 
-    def __init__(self, groups: Sequence[Tensor], matcher: Matcher) -> None:
-        means = torch.stack([group.mean(0) for group in groups])
-        apart = torch.cat([group - mean for group, mean in zip(groups, means, strict=True)])
+    vectors: Tensor
+    letters: tuple[Ngrams, ...]
+
+    @classmethod
+    def of(cls, places: Tensor, texts: Iterable[str]) -> Placed:
+        return cls(functional.normalize(places, dim=-1), tuple(map(ngrams, texts)))
+
+    def __len__(self) -> int:
+        return len(self.letters)
+
+    def __getitem__(self, chosen: Sequence[int]) -> Placed:
+        return Placed(self.vectors[list(chosen)], tuple(self.letters[i] for i in chosen))
+
+
+def joined(parts: Iterable[Placed]) -> Placed:
+    """All texts of all parts; there must be some part."""
+    parts = list(parts)
+    return Placed(torch.cat([part.vectors for part in parts]), tuple(text for part in parts for text in part.letters))
+
+
+class Alone:
+    """Cards without examples, as they lie there."""
+
+    def __init__(self, cards: Placed) -> None:
+        self._vectors = cards.vectors
+        self._letters = NgramMeans([[card] for card in cards.letters])
+
+    def similar(self, texts: Placed) -> Tensor:
+        """(m, cards) for m texts."""
+        return texts.vectors @ self._vectors.T + LETTERS * self._letters.similar(texts.letters)
+
+
+class Discriminant:
+    """Groups of texts, one group for each adapter, told apart by their vectors and a little by their letters."""
+
+    def __init__(self, groups: Sequence[Placed], matcher: Matcher) -> None:
+        means = torch.stack([group.vectors.mean(0) for group in groups])
+        apart = torch.cat([group.vectors - mean for group, mean in zip(groups, means, strict=True)])
         self._centre = (means.sum(0) + CENTRE * matcher.background.mean(0)) / (len(means) + CENTRE)
         scatter = apart.T @ apart + PRIOR * matcher.scatter
         scatter += 1e-4 * scatter.trace() / len(scatter) * torch.eye(len(scatter))
@@ -75,27 +115,29 @@ class Discriminant:
         self._map = torch.linalg.inv(spread).T.contiguous()
         self._means = self._place(means)
         self._background = self._place(matcher.background)
+        self._letters = NgramMeans([group.letters for group in groups])
 
-    def similar(self, vectors: Tensor) -> Tensor:
-        """(m, groups) for unit vectors (m, k)."""
-        placed = self._place(vectors)
+    def similar(self, texts: Placed) -> Tensor:
+        """(m, groups) for m texts."""
+        placed = self._place(texts.vectors)
         anything = (placed @ self._background.T).amax(1, keepdim=True)
-        return placed @ self._means.T - BACKGROUND * anything
+        return placed @ self._means.T - BACKGROUND * anything + LETTERS * self._letters.similar(texts.letters)
 
     def _place(self, vectors: Tensor) -> Tensor:
         return functional.normalize((vectors - self._centre) @ self._map, dim=-1)
 
 
-def held_out(groups: Sequence[Tensor], matcher: Matcher) -> tuple[Tensor, Tensor]:
+def held_out(groups: Sequence[Placed], matcher: Matcher) -> tuple[Tensor, Tensor]:
     """Similarities (m, groups) of examples to groups that were made without them, and their own group's number (m,).
     The first of a group, its card, is always in it."""
     similar, right = [torch.empty(0, len(groups))], [torch.empty(0, dtype=torch.long)]
     for fold in range(FOLDS):
-        out = [(torch.arange(len(g)) % FOLDS == fold) & (torch.arange(len(g)) > 0) for g in groups]
-        if any(mask.any() for mask in out):
-            space = Discriminant([g[~mask] for g, mask in zip(groups, out, strict=True)], matcher)
-            similar.append(space.similar(torch.cat([g[mask] for g, mask in zip(groups, out, strict=True)])))
-            right.append(torch.repeat_interleave(torch.arange(len(groups)), torch.tensor([int(m.sum()) for m in out])))
+        out = [[i for i in range(1, len(group)) if i % FOLDS == fold] for group in groups]
+        if any(out):
+            kept = [[i for i in range(len(g)) if i not in away] for g, away in zip(groups, out, strict=True)]
+            space = Discriminant([group[stay] for group, stay in zip(groups, kept, strict=True)], matcher)
+            similar.append(space.similar(joined(group[away] for group, away in zip(groups, out, strict=True))))
+            right.append(torch.repeat_interleave(torch.arange(len(groups)), torch.tensor([*map(len, out)])))
     return torch.cat(similar), torch.cat(right)
 
 
@@ -110,7 +152,7 @@ def likeliest_scale(*parts: tuple[Tensor, Tensor]) -> float:
     return best
 
 
-def example_odds(groups: Sequence[Tensor], matcher: Matcher) -> Odds:
+def example_odds(groups: Sequence[Placed], matcher: Matcher) -> Odds:
     """What held-out examples tell, as far as there are enough of them."""
     similar, right = held_out(groups, matcher)
     few, share = matcher.examples, len(right) / (len(right) + FEW)
@@ -122,23 +164,25 @@ def example_odds(groups: Sequence[Tensor], matcher: Matcher) -> Odds:
 
 
 class MatchedCards:
-    """`cards` (n, k): where each adapter's card lies; `examples`: where its examples do (m, k), m may be 0."""
+    """`cards`: where each adapter's card lies; `examples`: where its examples do, which may be none."""
 
-    def __init__(self, cards: Tensor, examples: Sequence[Tensor], matcher: Matcher) -> None:
+    def __init__(self, cards: Placed, examples: Sequence[Placed], matcher: Matcher) -> None:
+        self._count = len(cards)
         self._card_odds = matcher.cards
-        self._cards = functional.normalize(cards, dim=-1)
-        having = [index for index, group in enumerate(examples) if len(group)]
-        self._having = torch.tensor(having, dtype=torch.long)
-        groups = [functional.normalize(torch.cat([cards[i][None], examples[i]]), dim=-1) for i in having]
+        self._bare = [index for index, group in enumerate(examples) if not len(group)]
+        self._having = [index for index, group in enumerate(examples) if len(group)]
+        self._alone = Alone(cards[self._bare]) if self._bare else None
+        groups = [joined((cards[[i]], examples[i])) for i in self._having]
         self._space = Discriminant(groups, matcher) if groups else None
         self._odds = example_odds(groups, matcher) if groups else matcher.examples
 
-    def log_odds(self, vectors: Tensor) -> Tensor:
-        """(m, n) for vectors (m, k): against "none of them"."""
-        vectors = functional.normalize(vectors, dim=-1)
-        found = self._card_odds.scale * (vectors @ self._cards.T - self._card_odds.offset)
+    def log_odds(self, texts: Placed) -> Tensor:
+        """(m, n) for m texts: against "none of them"."""
+        found = torch.empty(len(texts), self._count)
+        if self._alone is not None:
+            found[:, self._bare] = self._card_odds.scale * (self._alone.similar(texts) - self._card_odds.offset)
         if self._space is not None:
-            found[:, self._having] = self._odds.scale * (self._space.similar(vectors) - self._odds.offset)
+            found[:, self._having] = self._odds.scale * (self._space.similar(texts) - self._odds.offset)
         return found
 
 
@@ -147,13 +191,18 @@ class Matched:
 
     def __init__(self, featurise: Featurise, cards: Iterable[Card], matcher: Matcher) -> None:
         self.cards = tuple(cards)
-        places = [featurise(card.text) for card in self.cards]
-        examples = [torch.stack([*map(featurise, c.examples)]) if c.examples else torch.empty(0) for c in self.cards]
-        self._matched = MatchedCards(torch.stack(places), examples, matcher) if places else None
+        width = len(matcher.weight)
 
-    def log_odds(self, place: Tensor) -> dict[str, float]:
-        """By adapter, for where a request lies (k,)."""
+        def placed(texts: Sequence[str]) -> Placed:
+            return Placed.of(torch.stack([*map(featurise, texts)]) if texts else torch.empty(0, width), texts)
+
+        texts = [card.text for card in self.cards]
+        examples = [placed(card.examples) for card in self.cards]
+        self._matched = MatchedCards(placed(texts), examples, matcher) if texts else None
+
+    def log_odds(self, place: Tensor, text: str) -> dict[str, float]:
+        """By adapter, for a request `text` that lies at `place` (k,)."""
         if self._matched is None:
             return {}
-        found = self._matched.log_odds(place[None])[0].tolist()
+        found = self._matched.log_odds(Placed.of(place[None], [text]))[0].tolist()
         return dict(zip((card.name for card in self.cards), found, strict=True))

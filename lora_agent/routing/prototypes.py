@@ -66,8 +66,8 @@ class Prototypes:
         self._vectors = torch.cat(rows) if rows else torch.empty(0, 0)
         self._owner = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(r) for r in rows]).long())
 
-    def log_odds(self, place: Tensor) -> dict[str, float]:
-        """By adapter, against "none of them", for where a request lies (k,)."""
+    def log_odds(self, place: Tensor, _text: str) -> dict[str, float]:
+        """By adapter, against "none of them", for where a request lies (k,). Its letters say nothing here."""
         return {name: self._scale * (near - self._offset) for name, near in self.similarities(place).items()}
 
     def similarities(self, place: Tensor) -> dict[str, float]:

@@ -54,7 +54,7 @@ class HiddenStateRouter:
         method = "head"
         if new:
             method = "prototype"
-            logits |= self._new_logits(features, logits, {n: cards[n] for n in new})
+            logits |= self._new_logits(features, last_text(session), logits, {n: cards[n] for n in new})
         return self._decide(session, cards, softmax(logits), method)
 
     def _legal(self, cards: Mapping[str, Card], legal: Sequence[str] | None) -> list[str]:
@@ -66,12 +66,14 @@ class HiddenStateRouter:
                 )
         return [*names, BASE]
 
-    def _new_logits(self, features: Tensor, known: Mapping[str, float], cards: Mapping[str, Card]) -> dict[str, float]:
+    def _new_logits(
+        self, features: Tensor, text: str, known: Mapping[str, float], cards: Mapping[str, Card]
+    ) -> dict[str, float]:
         """An unknown adapter competes with all known ones together: at its offset the odds are even."""
         if self._known is None or list(self._known.cards) != list(cards.values()):
             self._known = self.head.known(self._featurise, cards.values())
         everything = math.log(sum(math.exp(v) for v in known.values())) if known else 0.0
-        return {n: everything + odds for n, odds in self._known.log_odds(self.head.embed(features)).items()}
+        return {n: everything + odds for n, odds in self._known.log_odds(self.head.embed(features), text).items()}
 
     def _decide(self, session: Any, cards: Mapping[str, Card], probabilities: dict[str, float], method: str) -> Route:
         best = max(probabilities, key=lambda n: probabilities[n])
@@ -97,12 +99,18 @@ class CardRouter:
         self._known = self._head.known(lambda text: featurise(engine, self._head, text), cards)
 
     def route(self, messages: Any) -> Route:
-        features = self._head.embed(self._engine.session(messages).features)
-        probabilities = softmax(self._known.log_odds(features) | {BASE: 0.0})
+        session = self._engine.session(messages)
+        odds = self._known.log_odds(self._head.embed(session.features), last_text(session))
+        probabilities = softmax(odds | {BASE: 0.0})
         best = max(probabilities, key=lambda n: probabilities[n])
         # No card is near enough, or none is likely.
         abstained = best == BASE or probabilities[best] < self._head.card_threshold
         return Route(BASE if abstained else best, probabilities, abstained=abstained, method="prototype")
+
+
+def last_text(session: Any) -> str:
+    """The turn that a session's features are of."""
+    return str(session.messages[-1].content) if session.messages else ""
 
 
 def featurise(engine: Any, head: Head, text: str) -> Tensor:

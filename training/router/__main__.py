@@ -28,7 +28,7 @@ from ..fit.trainable import load_frozen
 from ..recipe import read_recipe
 from . import matcher
 from .features import extract
-from .matcher import Seen
+from .matcher import Outside, Seen
 
 TARGET_ACCURACY = 0.89
 """Of the decisions that the router does not abstain from; sets the threshold."""
@@ -79,7 +79,7 @@ def _head(base: Any, options: argparse.Namespace) -> Head:
 def _with_matcher(head: Head, base: Any, public: Path, out: Path) -> Head:
     """The head with a matcher of cards and requests, and its report beside that of plain features."""
     seen: dict[str, list[Seen]] = {}
-    outside = torch.empty(0)
+    outside = Outside((), torch.empty(0))
     for split in SPLITS:
         found = intents(public, split)
         away = [text for text, _ in clinc(public, "oos_val")] if split == "dev" else []
@@ -89,7 +89,7 @@ def _with_matcher(head: Head, base: Any, public: Path, out: Path) -> Head:
         cards, utterances = x[: len(found)], x[len(found) : len(x) - len(away)]
         parts = utterances.split([len(intent.utterances) for intent in found])
         seen[split] = [Seen(*parts_of) for parts_of in zip(found, cards, parts, strict=True)]
-        outside = x[len(x) - len(away) :]
+        outside = Outside(away, x[len(x) - len(away) :])
     weight, bias = matcher.fit(seen["train"])
     made, report = matcher.calibrated(weight, bias, seen["train"], seen["dev"], outside)
     without = matcher.plain(seen["dev"], outside)

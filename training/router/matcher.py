@@ -16,7 +16,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lora_agent.routing.matcher import Discriminant, MatchedCards, Matcher, Odds, held_out, likeliest_scale
+from lora_agent.routing.matcher import (
+    Alone,
+    Discriminant,
+    MatchedCards,
+    Matcher,
+    Odds,
+    Placed,
+    held_out,
+    joined,
+    likeliest_scale,
+)
 
 from ..data.router.intents import SHOTS, Intent
 from ..evaluate.calibrate import auroc, ece, wilson
@@ -31,6 +41,14 @@ KEPT = 0.95
 FEW_WORLDS, FEW_ADAPTERS, FEW_SHOTS = 20, 4, 5
 
 Embed = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Requests that no intent is for, with their standardised features (n, d)."""
+
+    texts: Sequence[str]
+    features: Tensor
 
 
 @dataclass(frozen=True)
@@ -92,10 +110,10 @@ def _main_directions(features: Tensor) -> Tensor:
 
 
 def calibrated(
-    weight: Tensor, bias: Tensor, train: Sequence[Seen], dev: Sequence[Seen], outside: Tensor
+    weight: Tensor, bias: Tensor, train: Sequence[Seen], dev: Sequence[Seen], outside: Outside
 ) -> tuple[Matcher, dict[str, Any]]:
     """The matcher with its odds from one half of the development intents' requests (each source's cards or examples as
-    adapters), and the report on the other half. `outside`: features (n, d) of requests for no intent."""
+    adapters), and the report on the other half. `outside`: requests for no intent."""
 
     def embed(features: Tensor) -> Tensor:
         return _unit(functional.linear(features, weight, bias))
@@ -111,40 +129,45 @@ def calibrated(
     made = replace(made, cards=_odds([_by_cards(world) for world in by_card]))
     made = replace(made, examples=_odds([few for world in by_example for few in _few(world, made)]))
     made = replace(made, **_held_out_against_asked(by_example, made))
-    away = embed(outside)
+    away = Placed.of(embed(outside.features), outside.texts)
     return made, {world.source: _report(world, away, made) for world in worlds}
 
 
-def plain(dev: Sequence[Seen], outside: Tensor) -> dict[str, Any]:
+def plain(dev: Sequence[Seen], outside: Outside) -> dict[str, Any]:
     """What the features themselves find by cosine similarity, for comparison."""
     found = {}
     for world in _worlds(dev, _unit):
         groups = [
-            group.mean(0) if len(group) else card for card, group in zip(world.cards, world.examples, strict=True)
+            group.vectors.mean(0) if len(group) else card
+            for card, group in zip(world.cards.vectors, world.examples, strict=True)
         ]
         adapters = _unit(torch.stack(groups))
-        similar, right = world.asked[1::2] @ adapters.T, world.right[1::2]
-        away = (_unit(outside) @ adapters.T).amax(1)
+        similar, right = world.asked.vectors[1::2] @ adapters.T, world.right[1::2]
+        away = (_unit(outside.features) @ adapters.T).amax(1)
         found[world.source] = _choice(similar, right) | {"outside_auroc": _auroc(similar.amax(1), away)}
     return found
 
 
 @dataclass(frozen=True)
 class _World:
-    """One source's adapters: cards (n, k), examples (SHOTS or 0, k) of each; requests (m, k), the right ones (m,)."""
+    """One source's adapters: their n cards, examples (SHOTS or none) of each; m requests, the right ones (m,)."""
 
     source: str
-    cards: Tensor
-    examples: list[Tensor]
-    asked: Tensor
+    cards: Placed
+    examples: list[Placed]
+    asked: Placed
     right: Tensor
 
     @property
     def shots(self) -> int:
         return len(self.examples[0])
 
-    def groups(self) -> list[Tensor]:
-        return [torch.cat([card[None], group]) for card, group in zip(self.cards, self.examples, strict=True)]
+    def groups(self) -> list[Placed]:
+        return [joined((self.cards[[i]], group)) for i, group in enumerate(self.examples)]
+
+    def half(self, odd: int) -> tuple[Placed, Tensor]:
+        """Every other request, and its adapter."""
+        return self.asked[range(odd, len(self.asked), 2)], self.right[odd::2]
 
 
 def _worlds(dev: Sequence[Seen], embed: Embed) -> list[_World]:
@@ -154,27 +177,30 @@ def _worlds(dev: Sequence[Seen], embed: Embed) -> list[_World]:
 
 def _world(name: str, group: Sequence[Seen], embed: Embed) -> _World:
     start = 0 if group[0].intent.description else SHOTS
-    examples = [embed(s.utterances[:start]) for s in group]
-    asked = embed(torch.cat([s.utterances[start:] for s in group]))
+    examples = [Placed.of(embed(s.utterances[:start]), s.intent.utterances[:start]) for s in group]
+    texts = [text for s in group for text in s.intent.utterances[start:]]
+    asked = Placed.of(embed(torch.cat([s.utterances[start:] for s in group])), texts)
     right = torch.tensor([i for i, s in enumerate(group) for _ in s.utterances[start:]])
-    return _World(name, embed(torch.stack([s.card for s in group])), examples, asked, right)
+    cards = Placed.of(embed(torch.stack([s.card for s in group])), [s.intent.card for s in group])
+    return _World(name, cards, examples, asked, right)
 
 
 def _by_cards(world: _World) -> tuple[Tensor, Tensor]:
     """Similarities (m, n) of every other request to the cards, and the right ones."""
-    return (world.asked @ world.cards.T)[::2], world.right[::2]
+    asked, right = world.half(0)
+    return Alone(world.cards).similar(asked), right
 
 
 def _few(world: _World, made: Matcher) -> Iterator[tuple[Tensor, Tensor]]:
     """The same for examples where there are a few adapters with a few examples each, as an agent has."""
     generator = torch.Generator().manual_seed(0)
-    every, asked, right = world.groups(), world.asked[::2], world.right[::2]
+    every, (asked, right) = world.groups(), world.half(0)
     for _ in range(FEW_WORLDS):
         chosen = torch.randperm(len(world.cards), generator=generator)[:FEW_ADAPTERS]
-        groups = [every[i][: FEW_SHOTS + 1] for i in chosen.tolist()]
+        groups = [every[i][range(min(FEW_SHOTS + 1, len(every[i])))] for i in chosen.tolist()]
         own = (right[:, None] == chosen).nonzero()
         if len(own):
-            yield Discriminant(groups, made).similar(asked[own[:, 0]]), own[:, 1]
+            yield Discriminant(groups, made).similar(asked[own[:, 0].tolist()]), own[:, 1]
 
 
 def _odds(parts: Sequence[tuple[Tensor, Tensor]]) -> Odds:
@@ -190,7 +216,8 @@ def _held_out_against_asked(worlds: Sequence[_World], made: Matcher) -> dict[str
         return {}
     levels, heats = [], []
     for world in worlds:
-        similar, right = Discriminant(world.groups(), made).similar(world.asked[::2]), world.right[::2]
+        asked, right = world.half(0)
+        similar = Discriminant(world.groups(), made).similar(asked)
         held, own = held_out(world.groups(), made)
         wanted = similar.amax(1).quantile(1 - KEPT)
         levels.append(float((held.amax(1) <= wanted).float().mean()))
@@ -198,11 +225,12 @@ def _held_out_against_asked(worlds: Sequence[_World], made: Matcher) -> dict[str
     return {"level": sum(levels) / len(levels), "heat": math.exp(sum(map(math.log, heats)) / len(heats))}
 
 
-def _report(world: _World, away: Tensor, made: Matcher) -> dict[str, Any]:
+def _report(world: _World, away: Placed, made: Matcher) -> dict[str, Any]:
     """What no adapter is for: `away`, or where adapters are cards the same requests with their own card taken out:
     thirty general skills are for much of what lies outside CLINC150."""
     cards = MatchedCards(world.cards, world.examples, made)
-    odds, right = cards.log_odds(world.asked[1::2]), world.right[1::2]
+    asked, right = world.half(1)
+    odds = cards.log_odds(asked)
     if world.shots:
         outside = cards.log_odds(away)
     else:
