@@ -21,7 +21,7 @@ def default_router(engine: Any) -> HiddenStateRouter:
     def cards() -> list[Card]:
         return [Card(p.name, p.description, tuple(p.spec.examples)) for p in engine.adapters.values()]
 
-    return HiddenStateRouter(head, cards, lambda text: featurise(engine, head, text))
+    return HiddenStateRouter(head, cards, lambda text: featurise(engine, head, text), engine.log_likelihoods)
 
 
 __all__ = ["Card", "CardRouter", "HiddenStateRouter", "Router", "default_router", "read_cards"]

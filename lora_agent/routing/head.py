@@ -16,6 +16,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from lora_agent.routing.channel import Hear, Heard
 from lora_agent.routing.matcher import Matched, Matcher, Odds
 from lora_agent.routing.prototypes import Card, Featurise, Prototypes
 
@@ -50,11 +51,12 @@ class Head:
         standardised = self.standardise(features)
         return standardised if self.matcher is None else self.matcher(standardised)
 
-    def known(self, featurise: Featurise, cards: Iterable[Card]) -> Matched | Prototypes:
-        """Adapters that the head was not trained on. `featurise`: a text → what `embed` makes of its features."""
+    def known(self, featurise: Featurise, cards: Iterable[Card], hear: Hear | None = None) -> Matched | Prototypes:
+        """Adapters that the head was not trained on. `featurise`: a text → what `embed` makes of its features; `hear`:
+        what a matcher's second look asks of the base, where it has learnt to."""
         if self.matcher is None:
             return Prototypes(featurise, cards, self.prototype_scale, self.prototype_offset)
-        return Matched(featurise, cards, self.matcher)
+        return Matched(featurise, cards, self.matcher, hear if self.matcher.looks_again else None)
 
     @property
     def card_threshold(self) -> float:
@@ -106,6 +108,7 @@ def _read_matcher(numbers: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
         numbers["heat"],
         tensors["match_background"],
         tensors["match_scatter"],
+        *(Heard(*numbers[name]) if name in numbers else None for name in ("heard_cards", "heard_examples")),
     )
 
 
@@ -127,11 +130,13 @@ def write_head(head: Head, source_sha256: str, folder: Path = HEADS) -> Path:
     tensors = {name: tensor.float() for name, tensor in tensors.items()}
     if head.matcher is not None:
         made = head.matcher
+        heard = {"heard_cards": made.heard_cards, "heard_examples": made.heard_examples}
         meta["matcher"] = {
             "cards": [made.cards.scale, made.cards.offset],
             "examples": [made.examples.scale, made.examples.offset],
             "level": made.level,
             "heat": made.heat,
+            **{name: [one.scale, one.weight, one.offset] for name, one in heard.items() if one is not None},
         }
         half = {"match_weight": made.weight, "match_bias": made.bias, "match_background": made.background}
         tensors |= {name: tensor.bfloat16() for name, tensor in half.items()}  # ten times the rest, and only compared

@@ -12,11 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lora_agent.routing.channel import Hear, Heard, gains, is_sure
 from lora_agent.routing.ngrams import NgramMeans, Ngrams, ngrams
 from lora_agent.routing.prototypes import Card, Featurise
 
@@ -61,6 +63,13 @@ class Matcher:
     """(b, k) unit vectors: the training intents' mean directions."""
     scatter: Tensor
     """(k, k): covariance of the training requests about their intents' means."""
+    heard_cards: Heard | None = None
+    heard_examples: Heard | None = None
+    """How a second look counts; None: there is none."""
+
+    @property
+    def looks_again(self) -> bool:
+        return self.heard_cards is not None or self.heard_examples is not None
 
     def __call__(self, standardised: Tensor) -> Tensor:
         return standardised @ self.weight.T + self.bias
@@ -68,26 +77,31 @@ class Matcher:
 
 @dataclass(frozen=True)
 class Placed:
-    """Texts: unit vectors (n, k) where the matcher puts them, and their n-grams."""
+    """Texts, the unit vectors (n, k) where the matcher puts them, and their n-grams."""
 
+    texts: tuple[str, ...]
     vectors: Tensor
     letters: tuple[Ngrams, ...]
 
     @classmethod
     def of(cls, places: Tensor, texts: Iterable[str]) -> Placed:
-        return cls(functional.normalize(places, dim=-1), tuple(map(ngrams, texts)))
+        texts = tuple(texts)
+        return cls(texts, functional.normalize(places, dim=-1), tuple(map(ngrams, texts)))
 
     def __len__(self) -> int:
-        return len(self.letters)
+        return len(self.texts)
 
     def __getitem__(self, chosen: Sequence[int]) -> Placed:
-        return Placed(self.vectors[list(chosen)], tuple(self.letters[i] for i in chosen))
+        texts = tuple(self.texts[i] for i in chosen)
+        return Placed(texts, self.vectors[list(chosen)], tuple(self.letters[i] for i in chosen))
 
 
 def joined(parts: Iterable[Placed]) -> Placed:
     """All texts of all parts; there must be some part."""
     parts = list(parts)
-    return Placed(torch.cat([part.vectors for part in parts]), tuple(text for part in parts for text in part.letters))
+    texts = tuple(chain.from_iterable(part.texts for part in parts))
+    letters = tuple(chain.from_iterable(part.letters for part in parts))
+    return Placed(texts, torch.cat([part.vectors for part in parts]), letters)
 
 
 class Alone:
@@ -185,12 +199,21 @@ class MatchedCards:
             found[:, self._having] = self._odds.scale * (self._space.similar(texts) - self._odds.offset)
         return found
 
+    def look_again(self, before: Tensor, gained: Tensor, matcher: Matcher) -> Tensor:
+        """(n,) log-odds from those before and what the base has heard (n,)."""
+        found = before.clone()
+        for columns, heard in ((self._bare, matcher.heard_cards), (self._having, matcher.heard_examples)):
+            if heard is not None:
+                found[columns] = heard.log_odds(before[columns], gained[columns])
+        return found
+
 
 class Matched:
-    """Cards by name; what `Prototypes` is for a head without a matcher."""
+    """Cards by name; what `Prototypes` is for a head without a matcher. `hear`: what a second look asks, if any."""
 
-    def __init__(self, featurise: Featurise, cards: Iterable[Card], matcher: Matcher) -> None:
+    def __init__(self, featurise: Featurise, cards: Iterable[Card], matcher: Matcher, hear: Hear | None = None) -> None:
         self.cards = tuple(cards)
+        self._matcher, self._hear = matcher, hear
         width = len(matcher.weight)
 
         def placed(texts: Sequence[str]) -> Placed:
@@ -204,5 +227,7 @@ class Matched:
         """By adapter, for a request `text` that lies at `place` (k,)."""
         if self._matched is None:
             return {}
-        found = self._matched.log_odds(Placed.of(place[None], [text]))[0].tolist()
-        return dict(zip((card.name for card in self.cards), found, strict=True))
+        found = self._matched.log_odds(Placed.of(place[None], [text]))[0]
+        if self._hear is not None and text and not is_sure(found):
+            found = self._matched.look_again(found, gains(found, self.cards, text, self._hear), self._matcher)
+        return dict(zip((card.name for card in self.cards), found.tolist(), strict=True))

@@ -19,6 +19,10 @@ Featurise = Callable[[str], Tensor]
 """A user turn's text → what is compared (k,)."""
 
 
+MOST_TOLD, MOST_LETTERS = 5, 200
+"""Examples of an adapter that the base is told, and how much of each."""
+
+
 @dataclass(frozen=True)
 class Card:
     """What the router knows of an adapter: its name, when to use it, and utterances that it should take."""
@@ -32,6 +36,14 @@ class Card:
         """What the base reads of it."""
         words = self.name.replace("_", " ")
         return f"{words}: {self.description}" if self.description else words
+
+    @property
+    def told(self) -> str:
+        """What the base is told of it before it hears what a user says."""
+        lines = [self.text[:1].upper() + self.text[1:]]
+        if self.examples:
+            lines += ["For example:", *(f"- {text[:MOST_LETTERS]}" for text in self.examples[:MOST_TOLD])]
+        return "\n".join(lines)
 
 
 def read_cards(raw: object) -> tuple[Card, ...]:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from lora_agent.errors import UnknownAdapterError
+from lora_agent.routing.channel import Hear
 from lora_agent.routing.choice import BASE_CARD
 from lora_agent.routing.decode import decode_choice
 from lora_agent.routing.head import ABSTAIN, BASE, Head, softmax
@@ -34,12 +35,14 @@ class HiddenStateRouter:
         head: Head,
         cards: Callable[[], Iterable[Card]],
         featurise: Callable[[str], Tensor],
+        hear: Hear | None = None,
         *,
         decode: bool = False,
     ) -> None:
         self.head = head
         self._cards = cards
         self._featurise = featurise
+        self._hear = hear
         self._decode = decode
         self._known: Matched | Prototypes | None = None
 
@@ -71,7 +74,7 @@ class HiddenStateRouter:
     ) -> dict[str, float]:
         """An unknown adapter competes with all known ones together: at its offset the odds are even."""
         if self._known is None or list(self._known.cards) != list(cards.values()):
-            self._known = self.head.known(self._featurise, cards.values())
+            self._known = self.head.known(self._featurise, cards.values(), self._hear)
         everything = math.log(sum(math.exp(v) for v in known.values())) if known else 0.0
         return {n: everything + odds for n, odds in self._known.log_odds(self.head.embed(features), text).items()}
 
@@ -96,7 +99,7 @@ class CardRouter:
     def __init__(self, engine: Any, cards: Sequence[Card]) -> None:
         self._engine = engine
         self._head: Head = engine.router.head
-        self._known = self._head.known(lambda text: featurise(engine, self._head, text), cards)
+        self._known = self._head.known(lambda text: featurise(engine, self._head, text), cards, engine.log_likelihoods)
 
     def route(self, messages: Any) -> Route:
         session = self._engine.session(messages)

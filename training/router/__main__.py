@@ -28,6 +28,7 @@ from ..fit.trainable import load_frozen
 from ..recipe import read_recipe
 from . import matcher
 from .features import extract
+from .heard import Heard
 from .matcher import Outside, Seen
 
 TARGET_ACCURACY = 0.89
@@ -91,7 +92,9 @@ def _with_matcher(head: Head, base: Any, public: Path, out: Path) -> Head:
         seen[split] = [Seen(*parts_of) for parts_of in zip(found, cards, parts, strict=True)]
         outside = Outside(away, x[len(x) - len(away) :])
     weight, bias = matcher.fit(seen["train"])
-    made, report = matcher.calibrated(weight, bias, seen["train"], seen["dev"], outside)
+    heard = Heard(out / "heard.json", base.source_sha256)
+    made, report = matcher.calibrated(weight, bias, seen["train"], seen["dev"], outside, heard)
+    heard.save()
     without = matcher.plain(seen["dev"], outside)
     cards = {**report, "intents": len(seen["train"]), "without_matcher": without}
     return dataclasses.replace(head, matcher=made, report={**head.report, "cards": cards})

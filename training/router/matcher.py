@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lora_agent.routing.channel import Hear, Heard
 from lora_agent.routing.matcher import (
     Alone,
     Discriminant,
@@ -27,9 +28,11 @@ from lora_agent.routing.matcher import (
     joined,
     likeliest_scale,
 )
+from lora_agent.routing.prototypes import Card
 
 from ..data.router.intents import SHOTS, Intent
 from ..evaluate.calibrate import auroc, ece, wilson
+from . import second_look
 
 # A dropout of 0.1 finds 64 of 100 unseen skills, 0.3 71, 0.5 73: 850 intents are few (decision 052).
 STEPS, INTENTS, RATE, DECAY, DROPOUT, WIDTH = 1600, 320, 1e-3, 0.3, 0.5, 256
@@ -110,10 +113,16 @@ def _main_directions(features: Tensor) -> Tensor:
 
 
 def calibrated(
-    weight: Tensor, bias: Tensor, train: Sequence[Seen], dev: Sequence[Seen], outside: Outside
+    weight: Tensor,
+    bias: Tensor,
+    train: Sequence[Seen],
+    dev: Sequence[Seen],
+    outside: Outside,
+    hear: Hear | None = None,
 ) -> tuple[Matcher, dict[str, Any]]:
     """The matcher with its odds from one half of the development intents' requests (each source's cards or examples as
-    adapters), and the report on the other half. `outside`: requests for no intent."""
+    adapters), and the report on the other half. `outside`: requests for no intent. `hear`: the base, for a second look;
+    None: the matcher has none."""
 
     def embed(features: Tensor) -> Tensor:
         return _unit(functional.linear(features, weight, bias))
@@ -130,7 +139,11 @@ def calibrated(
     made = replace(made, examples=_odds([few for world in by_example for few in _few(world, made)]))
     made = replace(made, **_held_out_against_asked(by_example, made))
     away = Placed.of(embed(outside.features), outside.texts)
-    return made, {world.source: _report(world, away, made) for world in worlds}
+    report = {world.source: _report(world, away, made, None) for world in worlds}
+    if hear is None:
+        return made, report
+    made = replace(made, heard_cards=_heard(by_card, made, hear), heard_examples=_heard(by_example, made, hear))
+    return made, {**{w.source: _report(w, away, made, hear) for w in worlds}, "at_first_look": report}
 
 
 def plain(dev: Sequence[Seen], outside: Outside) -> dict[str, Any]:
@@ -153,6 +166,7 @@ class _World:
     """One source's adapters: their n cards, examples (SHOTS or none) of each; m requests, the right ones (m,)."""
 
     source: str
+    told: list[Card]
     cards: Placed
     examples: list[Placed]
     asked: Placed
@@ -182,7 +196,8 @@ def _world(name: str, group: Sequence[Seen], embed: Embed) -> _World:
     asked = Placed.of(embed(torch.cat([s.utterances[start:] for s in group])), texts)
     right = torch.tensor([i for i, s in enumerate(group) for _ in s.utterances[start:]])
     cards = Placed.of(embed(torch.stack([s.card for s in group])), [s.intent.card for s in group])
-    return _World(name, cards, examples, asked, right)
+    told = [Card(s.intent.name, s.intent.description, s.intent.utterances[:start]) for s in group]
+    return _World(name, told, cards, examples, asked, right)
 
 
 def _by_cards(world: _World) -> tuple[Tensor, Tensor]:
@@ -225,17 +240,27 @@ def _held_out_against_asked(worlds: Sequence[_World], made: Matcher) -> dict[str
     return {"level": sum(levels) / len(levels), "heat": math.exp(sum(map(math.log, heats)) / len(heats))}
 
 
-def _report(world: _World, away: Placed, made: Matcher) -> dict[str, Any]:
+def _heard(worlds: Sequence[_World], made: Matcher, hear: Hear) -> Heard | None:
+    parts = []
+    for world in worlds:
+        asked, right = world.half(0)
+        before = MatchedCards(world.cards, world.examples, made).log_odds(asked)
+        parts.append(second_look.looked(before, right, world.told, asked.texts, hear))
+    return second_look.fit(parts, KEPT) if parts else None
+
+
+def _report(world: _World, away: Placed, made: Matcher, hear: Hear | None) -> dict[str, Any]:
     """What no adapter is for: `away`, or where adapters are cards the same requests with their own card taken out:
     thirty general skills are for much of what lies outside CLINC150."""
     cards = MatchedCards(world.cards, world.examples, made)
     asked, right = world.half(1)
-    odds = cards.log_odds(asked)
-    if world.shots:
-        outside = cards.log_odds(away)
-    else:
-        outside = odds.clone()
+    unasked = away if world.shots else asked
+    odds, outside = cards.log_odds(asked), cards.log_odds(unasked)
+    if not world.shots:
         outside[torch.arange(len(odds)), right] = -math.inf
+    if hear is not None:
+        odds = second_look.again(odds, cards, world.told, asked.texts, made, hear)
+        outside = second_look.again(outside, cards, world.told, unasked.texts, made, hear)
     known, unknown = odds.amax(1), outside.amax(1)
     return _choice(odds, right) | {
         "kept": round(float((known > 0).float().mean()), 4),

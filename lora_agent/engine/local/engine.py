@@ -22,6 +22,7 @@ from lora_agent.engine.local.batch import call_batch, call_concurrently
 from lora_agent.engine.local.checkpoint import Quantization
 from lora_agent.engine.local.decode import DecodeOptions
 from lora_agent.engine.local.device import available_memory
+from lora_agent.engine.local.likelihood import log_likelihoods
 from lora_agent.engine.local.native.cache import KvCacheDtype
 from lora_agent.engine.local.prefix_cache import PrefixCache
 from lora_agent.engine.local.runner import Runner
@@ -284,6 +285,11 @@ class LocalEngine(SharedEngine):
         from lora_agent.engine.local.text import TextSession
 
         return TextSession(self, prompt).generate(**options)
+
+    def log_likelihoods(self, told: Sequence[str], text: str) -> list[float]:
+        """Natural-log probability of `text` (of its first 64 tokens) as what a user says to the base after a system
+        turn with each of `told`. What was told before is not read again."""
+        return log_likelihoods(self, told, text)
 
     def call_batch(
         self,

@@ -108,6 +108,14 @@ class Runner(ABC):
         """Read tokens into the cache; hidden states (tokens, hidden) of the feature layers. No logits."""
         return self.forward(ids, cache, BASE_SLOT, logits=0, layers=self.feature_layers).hidden
 
+    def read_rows(
+        self, feeds: Sequence[Sequence[int]], caches: Sequence[Any], slot: int = BASE_SLOT, *, logits: Sequence[int]
+    ) -> list[Tensor]:
+        """Read each row's tokens onto its own cache, together where that is faster; of each row's last `logits[row]`
+        tokens the logits (logits[row], vocabulary)."""
+        rows = zip(feeds, caches, logits, strict=True)
+        return [self.forward(feed, cache, slot, logits=wanted).logits for feed, cache, wanted in rows]
+
     def choice(self, prompt: Sequence[int], options: Mapping[str, list[int]], cache: Any) -> dict[str, float]:
         """Probabilities of token sequences after `prompt`, normalised over the options. The cache is left as it was."""
         before = cache.get_seq_length()

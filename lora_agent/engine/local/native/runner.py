@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lora_agent.engine.local.ahead import Ahead, allowed_by
+from lora_agent.engine.local.bank import BASE_SLOT
 from lora_agent.engine.local.native.bank import NativeBank
 from lora_agent.engine.local.native.cache import KvCache, Snapshot
 from lora_agent.engine.local.native.model import Feed, NativeModel
@@ -56,6 +57,15 @@ class NativeRunner(Runner):
         self.passes.do([job])
         hidden = torch.cat(job.hidden, 1) if job.hidden else torch.empty(0, 0, 0)
         return Output(_joined(job.logits), tuple(hidden))
+
+    def read_rows(
+        self, feeds: Sequence[Sequence[int]], caches: Sequence[Any], slot: int = BASE_SLOT, *, logits: Sequence[int]
+    ) -> list[Tensor]:
+        adapter = self._bank.pointer(slot)
+        rows = zip(feeds, caches, logits, strict=True)
+        jobs = [Job(feed, cache, adapter, wanted) for feed, cache, wanted in rows]
+        self.passes.do(jobs)
+        return [_joined(job.logits) for job in jobs]
 
     def _compute(self, pieces: list[Piece]) -> None:
         """One pass over the next tokens of several jobs."""
