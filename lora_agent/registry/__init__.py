@@ -9,6 +9,7 @@ from __future__ import annotations
 from lora_agent.registry.checks import check_base, check_fingerprint, check_gate
 from lora_agent.registry.digest import package_digest, sha256_bytes, sha256_file, sha256_text
 from lora_agent.registry.installed import install, installed_versions, remove, rollback, select_version
+from lora_agent.registry.loose import LooseLora, write_loose
 from lora_agent.registry.manifest import (
     BaseRecord,
     Calibration,
@@ -35,6 +36,7 @@ __all__ = [
     "DataRecord",
     "Fingerprint",
     "GateRecord",
+    "LooseLora",
     "LoraTensors",
     "Manifest",
     "PeftConfig",
@@ -60,5 +62,6 @@ __all__ = [
     "sha256_file",
     "sha256_text",
     "shipped_folder",
+    "write_loose",
     "write_package",
 ]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def default_router(engine: Any) -> HiddenStateRouter:
     """The router of an engine: the head that was trained for its base, or cards alone where there is none."""
     from lora_agent.routing.head import find_head
-    from lora_agent.routing.router import HiddenStateRouter, featurise
+    from lora_agent.routing.router import HiddenStateRouter, featurise, listening
     from lora_agent.routing.untrained import untrained_head
 
     head = find_head(engine.base.source_sha256) or untrained_head(engine)
@@ -21,7 +21,7 @@ def default_router(engine: Any) -> HiddenStateRouter:
     def cards() -> list[Card]:
         return [Card(p.name, p.description, tuple(p.spec.examples)) for p in engine.adapters.values()]
 
-    return HiddenStateRouter(head, cards, lambda text: featurise(engine, head, text), engine.log_likelihoods)
+    return HiddenStateRouter(head, cards, lambda text: featurise(engine, head, text), listening(engine))
 
 
 __all__ = ["Card", "CardRouter", "HiddenStateRouter", "Router", "default_router", "read_cards"]

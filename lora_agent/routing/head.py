@@ -16,6 +16,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from lora_agent.registry import LooseLora
 from lora_agent.routing.channel import Hear, Heard
 from lora_agent.routing.matcher import Matched, Matcher, Odds
 from lora_agent.routing.prototypes import Card, Featurise, Prototypes
@@ -77,6 +78,16 @@ def find_head(source_sha256: str, folder: Path = HEADS) -> Head | None:
     """The head for a base, or None when none was trained for it."""
     path = folder / f"{source_sha256[:16]}.safetensors"
     return read_head(path) if path.is_file() else None
+
+
+def listener_path(source_sha256: str, folder: Path = HEADS) -> Path:
+    return folder / f"{source_sha256[:16]}.listener.safetensors"
+
+
+def find_listener(source_sha256: str, folder: Path = HEADS) -> LooseLora | None:
+    """What a second look listens with on this base; None: with the base itself."""
+    path = listener_path(source_sha256, folder)
+    return LooseLora(path) if path.is_file() else None
 
 
 def read_head(path: Path) -> Head:

@@ -114,6 +114,9 @@ def test_it_is_kept_with_the_head_and_asks_the_base(base_dir: Path, tmp_path: Pa
     for one in (again, silent):
         engine.router.head = one  # type: ignore[attr-defined]
         found.append(CardRouter(engine, cards).route("What is the weather in Oslo?").probabilities)
+        if one is again:
+            plain = CardRouter(engine, cards, look_again=False).route("What is the weather in Oslo?").probabilities
     assert found[0] != found[1]
+    assert plain == found[1]
     for probabilities in found:
         assert math.isclose(sum(probabilities.values()), 1, abs_tol=1e-9)

@@ -57,7 +57,7 @@ class Batch:
 
 
 @dataclass
-class _Line:
+class Line:
     """A segment under construction: the packed keys before it, and its own ids."""
 
     before: list[int]
@@ -66,34 +66,34 @@ class _Line:
 
 def make_batch(rows: Sequence[Encoded]) -> Batch:
     """`rows` of one group must be neighbours."""
-    prefixes: list[_Line] = []
-    rests: list[_Line] = []
+    prefixes: list[Line] = []
+    rests: list[Line] = []
     owner: list[int] = []
     for _, members in groupby(rows, key=lambda r: r.group):
         group = list(members)
         length = shared_prefix(group)
         if length:
-            prefixes.append(_Line([], group[0].context[:length]))
+            prefixes.append(Line([], group[0].context[:length]))
         for row in group:
             if not length:
-                prefixes.append(_Line([], row.context))
+                prefixes.append(Line([], row.context))
             owner.append(len(prefixes) - 1)
-            rests.append(_Line([], row.context[length:] if length else ()))
-    first, known = _pack(prefixes, 0)
+            rests.append(Line([], row.context[length:] if length else ()))
+    first, known = pack(prefixes, 0)
     contexts = [first]
     for rest, index in zip(rests, owner, strict=True):
         rest.before = list(prefixes[index].before)
     if any(rest.ids for rest in rests):
-        second, known = _pack(rests, known)
+        second, known = pack(rests, known)
         contexts.append(second)
-    tails = [_Line(list(rest.before), (*row.suffix, *row.target[:-1])) for rest, row in zip(rests, rows, strict=True)]
-    adapted, _ = _pack(tails, known)
+    tails = [Line(list(rest.before), (*row.suffix, *row.target[:-1])) for rest, row in zip(rests, rows, strict=True)]
+    adapted, _ = pack(tails, known)
     labels = [t for row in rows for t in ((IGNORE,) * (len(row.suffix) - 1) + row.target)]
     weights = [w for row in rows for w in ((1.0,) * (len(row.suffix) - 1) + row.weights())]
     return Batch(tuple(contexts), adapted, torch.tensor(labels), torch.tensor(weights), len(rows))
 
 
-def _pack(lines: Sequence[_Line], known: int) -> tuple[Pass, int]:
+def pack(lines: Sequence[Line], known: int) -> tuple[Pass, int]:
     """One pass over all lines, whose keys get the packed positions from `known` on; each line's `before` is extended
     by its own keys. Lines without ids take no part."""
     filled = [line for line in lines if line.ids]

@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import normalize as unit
 
+from lora_agent.registry import write_loose
 from lora_agent.routing import Card
-from lora_agent.routing.head import ABSTAIN, HEADS, Head, find_head, write_head
+from lora_agent.routing.head import ABSTAIN, HEADS, Head, find_head, find_listener, listener_path, write_head
 from lora_agent.routing.prototypes import Prototypes
 
 from ..data.router.intents import clinc, intents
@@ -26,7 +28,7 @@ from ..data.rows import SPLITS, Row, read_rows
 from ..evaluate.calibrate import auroc, ece, platt, softmax, temperature, threshold, wilson
 from ..fit.trainable import load_frozen
 from ..recipe import read_recipe
-from . import matcher
+from . import listener, matcher
 from .features import extract
 from .heard import Heard
 from .matcher import Outside, Seen
@@ -39,6 +41,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m training.router", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, help="the router's rows; not needed with --matcher-only")
     parser.add_argument("--matcher-only", action="store_true", help="keep the head that is there")
+    parser.add_argument("--listener", action="store_true", help="learn anew what a second look listens with (30 min)")
     parser.add_argument("--out", type=Path, default=Path("runs/build/router"), help="where features are kept")
     parser.add_argument(
         "--public", type=Path, default=os.environ.get("LORA_AGENT_DATA"), help="default: LORA_AGENT_DATA"
@@ -55,6 +58,8 @@ def main() -> int:
     head = find_head(base.source_sha256) if options.matcher_only else _head(base, options)
     if head is None:
         parser.error("there is no head for this base yet: leave out --matcher-only")
+    if options.listener:
+        _listener(head, base, options)
     head = _with_matcher(head, base, options.public, options.out)
     path = write_head(head, base.source_sha256)
     (options.out / "report.json").write_text(json.dumps(head.report, indent=1))
@@ -92,12 +97,26 @@ def _with_matcher(head: Head, base: Any, public: Path, out: Path) -> Head:
         seen[split] = [Seen(*parts_of) for parts_of in zip(found, cards, parts, strict=True)]
         outside = Outside(away, x[len(x) - len(away) :])
     weight, bias = matcher.fit(seen["train"])
-    heard = Heard(out / "heard.json", base.source_sha256)
+    heard = Heard(out / "heard.json", base.source_sha256, find_listener(base.source_sha256))
     made, report = matcher.calibrated(weight, bias, seen["train"], seen["dev"], outside, heard)
     heard.save()
     without = matcher.plain(seen["dev"], outside)
     cards = {**report, "intents": len(seen["train"]), "without_matcher": without}
     return dataclasses.replace(head, matcher=made, report={**head.report, "cards": cards})
+
+
+def _listener(head: Head, base: Any, options: argparse.Namespace) -> None:
+    """Learnt on the training intents, near ones by the map that the head has."""
+    if head.matcher is None:
+        raise SystemExit("the head has no matcher yet: run without --listener first")
+    found = intents(options.public, "train")
+    texts = [[intent.card, *intent.utterances[:6]] for intent in found]
+    rows = [Row({"messages": [{"role": "user", "content": t}]}, {}, "intent", "") for group in texts for t in group]
+    places = unit(head.embed(_features(base, rows, options.out / "intents_train.pt").float()), dim=-1)
+    near = listener.neighbours(unit(torch.stack([p.mean(0) for p in places.split([*map(len, texts)])]), dim=-1))
+    weights = listener.fit(load_frozen(None), found, near, options.out / "listener.pt")
+    written = write_loose(listener_path(base.source_sha256), weights)
+    print(f"wrote {written.path}", file=sys.stderr)
 
 
 def _features(base: Any, rows: list[Row], path: Path) -> torch.Tensor:

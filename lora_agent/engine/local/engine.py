@@ -7,16 +7,16 @@ read and proven. Knows nothing of the agent's loop or of HTTP.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_agent.engine.contract import BASE_MAX_TOKENS
 from lora_agent.engine.local.admission import Admission
-from lora_agent.engine.local.bank import AdapterBank, NoFreeSlotError
+from lora_agent.engine.local.bank import BASE_SLOT, AdapterBank, NoFreeSlotError
 from lora_agent.engine.local.base import BaseModel, load_base
 from lora_agent.engine.local.batch import call_batch, call_concurrently
 from lora_agent.engine.local.checkpoint import Quantization
@@ -31,6 +31,7 @@ from lora_agent.engine.shared import SharedEngine
 from lora_agent.errors import PackageFormatError, UnknownAdapterError
 from lora_agent.registry import (
     AdapterPackage,
+    LooseLora,
     LoraTensors,
     Registry,
     check_base,
@@ -43,6 +44,9 @@ from lora_agent.types import JsonSchema, Message, Result, Tool
 
 if TYPE_CHECKING:
     from lora_agent.routing import Router
+
+Prove = Callable[[int], None]
+"""Raises when the adapter in a slot does not act as it did where it was built."""
 
 _PRINTS = 64
 """Texts of fingerprints whose reading by the base is remembered."""
@@ -174,7 +178,7 @@ class LocalEngine(SharedEngine):
         slots: list[int] = []
         try:
             for package in packages:
-                slots.append(self._pin(package, keep))
+                slots.append(self._pin(package.digest, keep, partial(self._read_package, package)))
                 held.append(package.digest)
             yield slots
         finally:
@@ -183,9 +187,27 @@ class LocalEngine(SharedEngine):
                     self.bank.unpin(digest)
                 self._slot_freed.notify_all()
 
-    def _pin(self, package: AdapterPackage, keep: Sequence[str]) -> int:
+    @contextmanager
+    def holding(self, weights: LooseLora | None) -> Iterator[int]:
+        """The slot of weights that belong to no package, which stays theirs inside; without any, that of the base."""
+        if weights is None:
+            yield BASE_SLOT
+            return
+        slot = self._pin(weights.digest, [weights.digest], lambda: (weights.tensors(), None))
+        try:
+            yield slot
+        finally:
+            with self._slot_freed:
+                self.bank.unpin(weights.digest)
+                self._slot_freed.notify_all()
+
+    def _read_package(self, package: AdapterPackage) -> tuple[Mapping[str, LoraTensors], Prove | None]:
+        return read_tensors(package, self.bank.shapes), partial(self._prove, package)
+
+    def _pin(
+        self, digest: str, keep: Sequence[str], read: Callable[[], tuple[Mapping[str, LoraTensors], Prove | None]]
+    ) -> int:
         """While one thread reads and proves an adapter, those who want it wait, and nobody else does."""
-        digest = package.digest
         with self._slot_freed:
             while digest in self._loading:
                 self._slot_freed.wait()
@@ -195,22 +217,20 @@ class LocalEngine(SharedEngine):
                 return slot
             self._loading.add(digest)
         try:
-            return self._load(package, keep)
+            return self._load(digest, keep, *read())
         finally:
             with self._slot_freed:
                 self._loading.discard(digest)
                 self._slot_freed.notify_all()
 
-    def _load(self, package: AdapterPackage, keep: Sequence[str]) -> int:
-        digest = package.digest
-        tensors = read_tensors(package, self.bank.shapes)
+    def _load(self, digest: str, keep: Sequence[str], tensors: Mapping[str, LoraTensors], prove: Prove | None) -> int:
         with self._slot_freed:
             while (slot := self._put(digest, tensors, keep)) is None:
                 self._slot_freed.wait()
             self.bank.pin(digest)
-        if digest not in self._proven:
+        if prove is not None and digest not in self._proven:
             try:
-                self._prove(package, slot)
+                prove(slot)
             except BaseException:
                 with self._slot_freed:
                     self.bank.unpin(digest)
@@ -286,10 +306,10 @@ class LocalEngine(SharedEngine):
 
         return TextSession(self, prompt).generate(**options)
 
-    def log_likelihoods(self, told: Sequence[str], text: str) -> list[float]:
-        """Natural-log probability of `text` (of its first 64 tokens) as what a user says to the base after a system
-        turn with each of `told`. What was told before is not read again."""
-        return log_likelihoods(self, told, text)
+    def log_likelihoods(self, told: Sequence[str], text: str, weights: LooseLora | None = None) -> list[float]:
+        """Natural-log probability of `text` (of its first 64 tokens) as what a user says after a system turn with each
+        of `told`, under the base or with `weights`. What was told before is not read again."""
+        return log_likelihoods(self, told, text, weights)
 
     def call_batch(
         self,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lora_agent.engine.local.prefix_cache import common_length
+from lora_agent.registry import LooseLora
 from lora_agent.types import Message
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ MOST_TOKENS = 64
 """Of the text: what a request is for is said by then."""
 
 
-def log_likelihoods(engine: LocalEngine, told: Sequence[str], text: str) -> list[float]:
+def log_likelihoods(engine: LocalEngine, told: Sequence[str], text: str, weights: LooseLora | None) -> list[float]:
     """Natural-log probability of `text`, or its first 64 tokens, as the user's first turn after a system turn with each
     of `told`."""
     renderer, runner = engine.base.renderer, engine.runner
@@ -31,10 +32,10 @@ def log_likelihoods(engine: LocalEngine, told: Sequence[str], text: str) -> list
         start = min(common_length(ids, tuple(renderer.context([system, Message(role="user")]))), len(ids) - 1)
         starts.append(ids[: start - 1])
         said.append(ids[start - 1 : start + MOST_TOKENS])  # the first is what the first one of the text comes after
-    with engine.admission.admitted(sum(map(len, starts)) + sum(map(len, said))):
-        caches = _opened(engine, starts)
+    with engine.admission.admitted(sum(map(len, starts)) + sum(map(len, said))), engine.holding(weights) as slot:
+        caches = _opened(engine, starts, None if weights is None else weights.digest, slot)
         wanted = [len(row) - 1 for row in said]
-        logits = runner.read_rows([row[:-1] for row in said], caches, logits=wanted)
+        logits = runner.read_rows([row[:-1] for row in said], caches, slot, logits=wanted)
     found = []
     for row, scores in zip(said, logits, strict=True):
         targets = torch.tensor(row[1:], device=scores.device)
@@ -42,9 +43,9 @@ def log_likelihoods(engine: LocalEngine, told: Sequence[str], text: str) -> list
     return found
 
 
-def _opened(engine: LocalEngine, starts: Sequence[tuple[int, ...]]) -> list[Any]:
+def _opened(engine: LocalEngine, starts: Sequence[tuple[int, ...]], owner: str | None, slot: int) -> list[Any]:
     """A cache for each row that holds its start."""
-    known = [engine.prefixes.longest(None, start) for start in starts]
+    known = [engine.prefixes.longest(owner, start) for start in starts]
     caches = []
     new = []
     for index, (start, found) in enumerate(zip(starts, known, strict=True)):
@@ -55,8 +56,8 @@ def _opened(engine: LocalEngine, starts: Sequence[tuple[int, ...]]) -> list[Any]
         if keep < len(start):
             new.append((index, start, keep))
     engine.runner.read_rows(
-        [start[keep:] for _, start, keep in new], [caches[i] for i, *_ in new], logits=[0] * len(new)
+        [start[keep:] for _, start, keep in new], [caches[i] for i, *_ in new], slot, logits=[0] * len(new)
     )
     for index, start, _ in new:
-        engine.prefixes.store(None, start, engine.runner.snapshot(caches[index]), None)
+        engine.prefixes.store(owner, start, engine.runner.snapshot(caches[index]), None)
     return caches

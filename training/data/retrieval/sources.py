@@ -270,6 +270,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 SOURCES: dict[str, Reader] = {
     "written": lambda _: read_written("written"),
     "written_2": lambda _: read_written("written_2"),
+    "written_3": lambda _: read_written("written_3"),
     "nq": read_nq,
     "squad2": read_squad2,
     "xquad": read_xquad,
