@@ -81,8 +81,16 @@ def test_it_is_served_as_it_was_trained(base_dir: Path, tmp_path: Path, kernels:
 
 
 def test_it_learns_and_resumed_is_straight(
-    base_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    base_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> None:
+    monkeypatch.setattr(listener, "RATE", 2e-3)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # several add gradients in any order
+    request.addfinalizer(lambda: torch.set_num_threads(threads))
     straight = listener.fit(load_frozen(str(base_dir)), INTENTS, NEAR, tmp_path / "a.pt")
     assert "listener: 10/12, loss" in capsys.readouterr().err
     calls = 0
@@ -101,9 +109,9 @@ def test_it_learns_and_resumed_is_straight(
             listener.fit(load_frozen(str(base_dir)), INTENTS, NEAR, tmp_path / "b.pt")
     resumed = listener.fit(load_frozen(str(base_dir)), INTENTS, NEAR, tmp_path / "b.pt")
     for module, update in straight.items():
-        assert torch.allclose(update.a, resumed[module].a, atol=1e-5), module
-        assert torch.allclose(update.b, resumed[module].b, atol=1e-5), module
-    assert any(update.b.abs().max() > 0 for update in straight.values())
+        assert torch.allclose(update.a, resumed[module].a, atol=3e-4), module
+        assert torch.allclose(update.b, resumed[module].b, atol=3e-4), module
+    assert any(update.b.abs().max() > 5e-3 for update in straight.values())
     assert not list(tmp_path.glob("*.tmp"))
 
 
