@@ -64,12 +64,12 @@ def target_logits(model: Any, batch: Batch, *, adapt_context: bool = False) -> t
     cache = DynamicCache()
     if adapt_context:
         for part in batch.context:
-            _read(model, part, cache)
+            read_pass(model, part, cache)
     else:
         with torch.no_grad(), base_only(model):
             for part in batch.context:
-                _read(model, part, cache)
-    hidden = _read(model, batch.adapted, cache)[0]
+                read_pass(model, part, cache)
+    hidden = read_pass(model, batch.adapted, cache)[0]
     trained = batch.labels != IGNORE
     # Only the target's positions go through the vocabulary projection: 49k columns cost more than a layer. In float32,
     # since a loss of 0.01 is less than a bfloat16 logit is off by.
@@ -78,7 +78,7 @@ def target_logits(model: Any, batch: Batch, *, adapt_context: bool = False) -> t
     return logits, batch.labels[trained]
 
 
-def _read(model: Any, part: Pass, cache: Any) -> Tensor:
+def read_pass(model: Any, part: Pass, cache: Any) -> Tensor:
     """Hidden states (1, N, hidden); the cache grows by the pass's keys and values."""
     found = decoder_of(model).get_decoder()(
         input_ids=part.ids,

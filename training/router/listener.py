@@ -28,7 +28,7 @@ from lora_agent.types import Message
 
 from ..data.router.intents import Intent
 from ..fit.batches import Line, pack
-from ..fit.forward import use_packed_passes
+from ..fit.forward import read_pass, use_packed_passes
 from ..fit.precision import multiplies_bfloat16
 from ..fit.trainable import decoder_of
 
@@ -37,7 +37,7 @@ CARDS, REQUESTS, NEAR = 4, 2, 16
 """Intents of a step, requests of each, and among how many nearest ones they are drawn."""
 SAME = 0.9
 """Intents that lie nearer (cosine) may be the same under two names, and are not told apart."""
-RANK, RATE = 16, 4e-4
+RANK, SCALING, RATE = 16, 2.0, 4e-4
 HEAT, LIKELIHOOD = 0.3, 0.1
 SHOTS = (0, 0, 1, 3, 5)
 """How many examples stand on the cards of a step."""
@@ -52,7 +52,7 @@ def fit(
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(0)
-    config = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", task_type="CAUSAL_LM")
+    config = LoraConfig(r=RANK, lora_alpha=SCALING * RANK, target_modules="all-linear", task_type="CAUSAL_LM")
     model = get_peft_model(base.model, config)
     use_packed_passes(model)
     weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -99,7 +99,7 @@ def tensors_of(weights: dict[str, Any]) -> dict[str, LoraTensors]:
         if match is None:
             raise ValueError(f"{name!r} is not a LoRA matrix")
         parts.setdefault(match["module"], {})[match["matrix"]] = value.detach()
-    return {module: LoraTensors(pair["A"], pair["B"], 2.0) for module, pair in parts.items()}
+    return {module: LoraTensors(pair["A"], pair["B"], SCALING) for module, pair in parts.items()}
 
 
 def neighbours(places: Tensor) -> list[list[int]]:
@@ -151,9 +151,9 @@ def log_likelihoods(base: BaseModel, model: Any, told: Sequence[str], said: Sequ
     pairs = [(text, card) for text in range(len(texts)) for card in range(len(cards))]
     lines = [Line(list(opening[card].before), texts[text]) for text, card in pairs]
     after, _ = pack(lines, known)
-    decoder, cache = decoder_of(model).get_decoder(), DynamicCache()
+    cache = DynamicCache()
     with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16(torch.device("cpu"))):
-        hidden = torch.cat([_read(decoder, part, cache) for part in (before, after)])
+        hidden = torch.cat([read_pass(model, part, cache)[0] for part in (before, after)])
     ends = torch.tensor([len(ids) for ids in cards]).cumsum(0) - 1
     places, targets, row_of = [], [], []
     start = sum(map(len, cards))
@@ -167,17 +167,6 @@ def log_likelihoods(base: BaseModel, model: Any, told: Sequence[str], said: Sequ
     each = TokenLogProbs.apply(hidden[places].float(), output, torch.tensor(targets))
     totals = torch.zeros(len(pairs)).index_add(0, torch.tensor(row_of), each)
     return totals.view(len(texts), len(cards)), torch.tensor([len(ids) for ids in texts])
-
-
-def _read(decoder: Any, part: Any, cache: Any) -> Tensor:
-    found = decoder(
-        input_ids=part.ids,
-        attention_mask=part.layout.mask,
-        position_ids=part.positions,
-        past_key_values=cache,
-        layout=part.layout,
-    )
-    return torch.as_tensor(found.last_hidden_state[0])
 
 
 def _tokens(base: BaseModel, told: Sequence[str], said: Sequence[str]) -> tuple[list[list[int]], list[list[int]]]:

@@ -182,10 +182,7 @@ class LocalEngine(SharedEngine):
                 held.append(package.digest)
             yield slots
         finally:
-            with self._slot_freed:
-                for digest in held:
-                    self.bank.unpin(digest)
-                self._slot_freed.notify_all()
+            self._release(held)
 
     @contextmanager
     def holding(self, weights: LooseLora | None) -> Iterator[int]:
@@ -197,9 +194,13 @@ class LocalEngine(SharedEngine):
         try:
             yield slot
         finally:
-            with self._slot_freed:
-                self.bank.unpin(weights.digest)
-                self._slot_freed.notify_all()
+            self._release([weights.digest])
+
+    def _release(self, digests: Sequence[str]) -> None:
+        with self._slot_freed:
+            for digest in digests:
+                self.bank.unpin(digest)
+            self._slot_freed.notify_all()
 
     def _read_package(self, package: AdapterPackage) -> tuple[Mapping[str, LoraTensors], Prove | None]:
         return read_tensors(package, self.bank.shapes), partial(self._prove, package)
