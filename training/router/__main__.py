@@ -30,7 +30,7 @@ from ..fit.trainable import load_frozen
 from ..recipe import read_recipe
 from . import listener, matcher
 from .features import extract
-from .heard import Heard
+from .heard import Hearing
 from .matcher import Outside, Seen
 
 TARGET_ACCURACY = 0.89
@@ -97,7 +97,7 @@ def _with_matcher(head: Head, base: Any, public: Path, out: Path) -> Head:
         seen[split] = [Seen(*parts_of) for parts_of in zip(found, cards, parts, strict=True)]
         outside = Outside(away, x[len(x) - len(away) :])
     weight, bias = matcher.fit(seen["train"])
-    heard = Heard(out / "heard.json", base.source_sha256, find_listener(base.source_sha256))
+    heard = Hearing(out / "heard.json", base.source_sha256, find_listener(base.source_sha256))
     made, report = matcher.calibrated(weight, bias, seen["train"], seen["dev"], outside, heard)
     heard.save()
     without = matcher.plain(seen["dev"], outside)
@@ -114,8 +114,9 @@ def _listener(head: Head, base: Any, options: argparse.Namespace) -> None:
     rows = [Row({"messages": [{"role": "user", "content": t}]}, {}, "intent", "") for group in texts for t in group]
     places = unit(head.embed(_features(base, rows, options.out / "intents_train.pt").float()), dim=-1)
     near = listener.neighbours(unit(torch.stack([p.mean(0) for p in places.split([*map(len, texts)])]), dim=-1))
-    weights = listener.fit(load_frozen(None), found, near, options.out / "listener.pt")
-    written = write_loose(listener_path(base.source_sha256), weights)
+    state = options.out / "listener.pt"
+    written = write_loose(listener_path(base.source_sha256), listener.fit(load_frozen(None), found, near, state))
+    state.unlink()  # it is for going on after an interruption; the next one is learnt anew
     print(f"wrote {written.path}", file=sys.stderr)
 
 

@@ -16,7 +16,7 @@ from lora_agent.registry import LooseLora
 SAVE_S = 60.0
 
 
-class Heard:
+class Hearing:
     """Called as `LocalEngine.log_likelihoods`; only what is not in `path` is computed."""
 
     def __init__(self, path: Path, base_sha256: str, weights: LooseLora | None = None) -> None:
