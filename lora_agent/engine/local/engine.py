@@ -1,7 +1,7 @@
 """The engine in this process: one base in memory, adapters in slots, sessions on shared keys and values.
 
-Puts together the base, the adapter bank, the prefix cache and the router; decides when an adapter's weights are
-read and proven. Knows nothing of the agent's loop or of HTTP.
+Puts together the base, the adapters' slots, the prefix cache and the router. Knows nothing of the agent's loop or of
+HTTP.
 """
 
 from __future__ import annotations
