@@ -51,6 +51,11 @@ class ChatRenderer:
         """The conversation as the base reads it, tools listed at the end of the system turn."""
         return self.tokens(self._template(self._turns(messages, tools), generation=False))
 
+    def text_start(self, ids: Sequence[int], messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+        """Where in `ids`, the context of these messages, the last one's text starts; the last token if it is empty."""
+        blank = messages[-1].model_copy(update={"content": "", "tool_calls": ()})
+        return min(common_length(ids, self.context([*messages[:-1], blank], tools)), len(ids) - 1)
+
     def documents(self, documents: Sequence[Document]) -> list[int]:
         """A turn that holds passages, appended after the conversation."""
         lines = []
@@ -109,6 +114,14 @@ class ChatRenderer:
     def _template(self, turns: list[dict[str, str]], *, generation: bool) -> str:
         text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=generation)
         return str(text)
+
+
+def common_length(first: Sequence[int], second: Sequence[int]) -> int:
+    """Length of the common beginning."""
+    for i, (a, b) in enumerate(zip(first, second, strict=False)):
+        if a != b:
+            return i
+    return min(len(first), len(second))
 
 
 def _content(message: Message) -> str:

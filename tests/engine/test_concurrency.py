@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lora_agent.engine.local import engine as local_engine
+from lora_agent.engine.local import slots as local_slots
 from lora_agent.engine.local.admission import Admission
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.engine.local.native.passes import PIECE_TOKENS
@@ -164,14 +164,14 @@ def test_who_uses_a_resident_adapter_does_not_wait_for_one_that_is_being_loaded(
     expected = engine.call(resident, request).output
     other = next(name for name in KINDS if name != resident)
     begun, go_on = threading.Event(), threading.Event()
-    read = local_engine.read_tensors
+    read = local_slots.read_tensors
 
     def slow(*args: Any) -> Any:
         begun.set()
         assert go_on.wait(30)
         return read(*args)
 
-    monkeypatch.setattr(local_engine, "read_tensors", slow)
+    monkeypatch.setattr(local_slots, "read_tensors", slow)
     with ThreadPoolExecutor(2) as pool:
         first, second = (pool.submit(engine.call, other, request) for _ in range(2))
         assert begun.wait(10)

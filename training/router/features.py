@@ -16,9 +16,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from lora_agent.engine.local.base import BaseModel
-from lora_agent.engine.local.prefix_cache import common_length
 from lora_agent.engine.local.runner import feature_layers, turn_features
-from lora_agent.render import read_messages, read_tools
+from lora_agent.render import common_length, read_messages, read_tools
 from lora_agent.types import compact_json
 
 from ..data.rows import Row
@@ -47,8 +46,7 @@ def _encode(base: BaseModel, row: Row) -> tuple[Encoded, int]:
     messages = read_messages(row.input["messages"])
     tools = read_tools(row.input.get("tools"))
     ids = tuple(base.renderer.context(messages, tools))
-    blank = messages[-1].model_copy(update={"content": ""})
-    start = min(common_length(ids, tuple(base.renderer.context([*messages[:-1], blank], tools))), len(ids) - 1)
+    start = base.renderer.text_start(ids, messages, tools)
     return Encoded(ids, (0,), (0,), compact_json(row.input.get("tools") or [])), start
 
 

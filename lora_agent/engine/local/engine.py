@@ -1,22 +1,22 @@
 """The engine in this process: one base in memory, adapters in slots, sessions on shared keys and values.
 
-Puts together the base, the adapter bank, the prefix cache and the router; decides when an adapter's weights are
-read and proven. Knows nothing of the agent's loop or of HTTP.
+Puts together the base, the adapters' slots, the prefix cache and the router. Knows nothing of the agent's loop or of
+HTTP.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_agent.engine.contract import BASE_MAX_TOKENS
 from lora_agent.engine.local.admission import Admission
-from lora_agent.engine.local.bank import BASE_SLOT, AdapterBank, NoFreeSlotError
+from lora_agent.engine.local.bank import AdapterBank
 from lora_agent.engine.local.base import BaseModel, load_base
 from lora_agent.engine.local.batch import call_batch, call_concurrently
 from lora_agent.engine.local.checkpoint import Quantization
@@ -27,29 +27,21 @@ from lora_agent.engine.local.native.cache import KvCacheDtype
 from lora_agent.engine.local.prefix_cache import PrefixCache
 from lora_agent.engine.local.runner import Runner
 from lora_agent.engine.local.session import LocalSession
+from lora_agent.engine.local.slots import Slots
 from lora_agent.engine.shared import SharedEngine
 from lora_agent.errors import PackageFormatError, UnknownAdapterError
 from lora_agent.registry import (
     AdapterPackage,
     LooseLora,
-    LoraTensors,
     Registry,
     check_base,
-    check_fingerprint,
     check_gate,
-    read_tensors,
 )
 from lora_agent.render import read_messages, read_tools
 from lora_agent.types import JsonSchema, Message, Result, Tool
 
 if TYPE_CHECKING:
     from lora_agent.routing import Router
-
-Prove = Callable[[int], None]
-"""Raises when the adapter in a slot does not act as it did where it was built."""
-
-_PRINTS = 64
-"""Texts of fingerprints whose reading by the base is remembered."""
 
 
 class LocalEngine(SharedEngine):
@@ -70,15 +62,12 @@ class LocalEngine(SharedEngine):
         self.allow_ungated = allow_ungated
         self.lock = threading.RLock()
         """Held while adapters, registry and slots change; never while tokens are read for a user."""
-        self._slot_freed = threading.Condition(self.lock)
         self._batches = threading.Lock()
         self.bank, self.runner = self._forward_pass(slots)
+        self._slots = Slots(self.bank, self.runner, self.lock)
         self.prefixes = PrefixCache()
         self.admission = Admission(self._kv_tokens(kv_cache_memory_bytes))
         self.vocabulary = base.vocabulary
-        self._loading: set[str] = set()
-        self._proven: set[str] = set()
-        self._base_prints: dict[tuple[tuple[int, ...], ...], list[float]] = {}
 
     def _kv_tokens(self, memory_bytes: int | None) -> int | None:
         """How many tokens' keys and values requests at work may hold together; without a bound where transformers
@@ -169,103 +158,18 @@ class LocalEngine(SharedEngine):
         with self.using(package) as (slot,):
             return slot
 
-    @contextmanager
-    def using(self, *packages: AdapterPackage) -> Iterator[list[int]]:
-        """The packages' slots, which stay theirs inside. Waits while running decodes hold all slots; whoever pins
-        several at once must be alone in it, or two could wait for each other."""
-        keep = [package.digest for package in packages]
-        held: list[str] = []
-        slots: list[int] = []
-        try:
-            for package in packages:
-                slots.append(self._pin(package.digest, keep, partial(self._read_package, package)))
-                held.append(package.digest)
-            yield slots
-        finally:
-            self._release(held)
+    def using(self, *packages: AdapterPackage) -> AbstractContextManager[list[int]]:
+        """The packages' slots, which stay theirs inside (see `Slots.using`)."""
+        return self._slots.using(packages)
 
-    @contextmanager
-    def holding(self, weights: LooseLora | None) -> Iterator[int]:
+    def holding(self, weights: LooseLora | None) -> AbstractContextManager[int]:
         """The slot of weights that belong to no package, which stays theirs inside; without any, that of the base."""
-        if weights is None:
-            yield BASE_SLOT
-            return
-        slot = self._pin(weights.digest, [weights.digest], lambda: (weights.tensors(), None))
-        try:
-            yield slot
-        finally:
-            self._release([weights.digest])
-
-    def _release(self, digests: Sequence[str]) -> None:
-        with self._slot_freed:
-            for digest in digests:
-                self.bank.unpin(digest)
-            self._slot_freed.notify_all()
-
-    def _read_package(self, package: AdapterPackage) -> tuple[Mapping[str, LoraTensors], Prove | None]:
-        return read_tensors(package, self.bank.shapes), partial(self._prove, package)
-
-    def _pin(
-        self, digest: str, keep: Sequence[str], read: Callable[[], tuple[Mapping[str, LoraTensors], Prove | None]]
-    ) -> int:
-        """While one thread reads and proves an adapter, those who want it wait, and nobody else does."""
-        with self._slot_freed:
-            while digest in self._loading:
-                self._slot_freed.wait()
-            slot = self.bank.find(digest)
-            if slot is not None:
-                self.bank.pin(digest)
-                return slot
-            self._loading.add(digest)
-        try:
-            return self._load(digest, keep, *read())
-        finally:
-            with self._slot_freed:
-                self._loading.discard(digest)
-                self._slot_freed.notify_all()
-
-    def _load(self, digest: str, keep: Sequence[str], tensors: Mapping[str, LoraTensors], prove: Prove | None) -> int:
-        with self._slot_freed:
-            while (slot := self._put(digest, tensors, keep)) is None:
-                self._slot_freed.wait()
-            self.bank.pin(digest)
-        if prove is not None and digest not in self._proven:
-            try:
-                prove(slot)
-            except BaseException:
-                with self._slot_freed:
-                    self.bank.unpin(digest)
-                    self.bank.drop(digest)
-                raise
-            self._proven.add(digest)
-        return slot
-
-    def _put(self, digest: str, tensors: Mapping[str, LoraTensors], keep: Sequence[str]) -> int | None:
-        try:
-            return self.bank.put(digest, tensors, keep)
-        except NoFreeSlotError:
-            return None
-
-    def _prove(self, package: AdapterPackage, slot: int) -> None:
-        """Fail closed: the adapter must act here as it did where it was built."""
-        print_ = package.manifest.fingerprint
-        key = (tuple(print_.canary), tuple(print_.positions), tuple(print_.targets))
-        base = self._base_prints.get(key)  # most packages are printed on the same text
-        if base is None:
-            if len(self._base_prints) == _PRINTS:
-                self._base_prints.clear()
-            base = self._base_prints[key] = self.runner.logprobs(*key)
-        adapted = self.runner.logprobs(print_.canary, print_.positions, print_.targets, slot)
-        check_fingerprint(print_, base, adapted)
+        return self._slots.holding(weights)
 
     def verify(self, name: str) -> AdapterPackage:
         """Every check of one adapter, weights and fingerprint included. Raises the AdapterError family."""
         package = self.package(name)
-        with self._slot_freed:
-            while self.bank.pinned(package.digest):
-                self._slot_freed.wait()
-            self._proven.discard(package.digest)
-            self.bank.drop(package.digest)
+        self._slots.forget(package.digest)
         with self.using(package):
             return package
 
@@ -289,7 +193,7 @@ class LocalEngine(SharedEngine):
         with self.lock:
             package = self.registry.get(name)
             self._register({n: p for n, p in self.registry.packages.items() if n != name})
-            self._proven.discard(package.digest)
+            self._slots.doubt(package.digest)
 
     def _register(self, packages: Mapping[str, AdapterPackage]) -> None:
         self.registry = replace(self.registry, packages=packages)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lora_agent.engine.local.prefix_cache import common_length
 from lora_agent.registry import LooseLora
 from lora_agent.types import Message
 
@@ -27,9 +26,9 @@ def log_likelihoods(engine: LocalEngine, told: Sequence[str], text: str, weights
     renderer, runner = engine.base.renderer, engine.runner
     starts, said = [], []
     for one in told:
-        system = Message(role="system", content=one)
-        ids = tuple(renderer.context([system, Message(role="user", content=text)]))
-        start = min(common_length(ids, tuple(renderer.context([system, Message(role="user")]))), len(ids) - 1)
+        turns = [Message(role="system", content=one), Message(role="user", content=text)]
+        ids = tuple(renderer.context(turns))
+        start = renderer.text_start(ids, turns)
         starts.append(ids[: start - 1])
         said.append(ids[start - 1 : start + MOST_TOKENS])  # the first is what the first one of the text comes after
     with engine.admission.admitted(sum(map(len, starts)) + sum(map(len, said))), engine.holding(weights) as slot:

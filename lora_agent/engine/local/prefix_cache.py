@@ -16,6 +16,8 @@ from typing import Any
 
 from torch import Tensor
 
+from lora_agent.render import common_length
+
 WORTH_WAITING = 8
 """Tokens: reading so many oneself, beside the one who reads them already, takes longer than waiting. A pass of several
 tokens is bound by arithmetic, so that reading them twice at once takes twice as long."""
@@ -108,11 +110,3 @@ class PrefixCache:
         with self._lock:
             self._entries.clear()
             self._tokens = 0
-
-
-def common_length(first: tuple[int, ...], second: tuple[int, ...]) -> int:
-    """Length of the common beginning."""
-    for i, (a, b) in enumerate(zip(first, second, strict=False)):
-        if a != b:
-            return i
-    return min(len(first), len(second))

@@ -27,7 +27,6 @@ from lora_agent.engine.local.ahead import Ahead
 from lora_agent.engine.local.bank import BASE_SLOT
 from lora_agent.engine.local.decode import DecodeOptions, RowDecode
 from lora_agent.engine.local.lookup import Lookup
-from lora_agent.engine.local.prefix_cache import common_length
 from lora_agent.engine.local.repair import Repair
 from lora_agent.engine.local.runner import turn_features
 from lora_agent.engine.narrowing import Wish
@@ -35,7 +34,7 @@ from lora_agent.engine.prompts import adapter_input, answer_prompt, choice_promp
 from lora_agent.engine.protocol import Cancel
 from lora_agent.errors import ContextTooLongError
 from lora_agent.registry import AdapterPackage
-from lora_agent.render import read_documents, read_messages, suffix
+from lora_agent.render import common_length, read_documents, read_messages, suffix
 from lora_agent.structured import MARKER, Grammar
 from lora_agent.structured.calls import MAX_CALLS
 from lora_agent.types import JsonSchema, Message, Result, Route, Tool, Usage
@@ -86,7 +85,7 @@ class LocalSession:
         ids = tuple(self._ids)
         if self._read == ids:
             return Usage(reused=len(ids))
-        start = self._last_turn_start()
+        start = self._engine.base.renderer.text_start(ids, self.messages, self.tools)
         usable = start if self._cache is None else 0  # a cache of one's own grows by itself
         with self._admitted(len(ids)), self._engine.prefixes.reading(None, ids, usable):
             return self._prefill(ids, start)
@@ -116,13 +115,6 @@ class LocalSession:
         self._read = ids
         self._engine.prefixes.store(None, ids, runner.snapshot(self._cache), self._features)
         return Usage(read=len(ids) - keep, reused=keep)
-
-    def _last_turn_start(self) -> int:
-        """Index of the first token of the last message's text."""
-        last = self.messages[-1]
-        blank = last.model_copy(update={"content": "", "tool_calls": ()})
-        shorter = self._engine.base.renderer.context([*self.messages[:-1], blank], self.tools)
-        return min(common_length(tuple(self._ids), tuple(shorter)), len(self._ids) - 1)
 
     @property
     def features(self) -> Tensor:
