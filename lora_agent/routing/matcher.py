@@ -199,8 +199,11 @@ class MatchedCards:
             found[:, self._having] = self._odds.scale * (self._space.similar(texts) - self._odds.offset)
         return found
 
-    def look_again(self, before: Tensor, gained: Tensor, matcher: Matcher) -> Tensor:
-        """(n,) log-odds from those before and what the base has heard (n,)."""
+    def look_again(self, before: Tensor, told: Sequence[Card], text: str, hear: Hear, matcher: Matcher) -> Tensor:
+        """(n,) log-odds of a request from those before; the same where they are sure. `told`: the cards."""
+        if is_sure(before):
+            return before
+        gained = gains(before, told, text, hear)
         found = before.clone()
         for columns, heard in ((self._bare, matcher.heard_cards), (self._having, matcher.heard_examples)):
             if heard is not None:
@@ -228,6 +231,6 @@ class Matched:
         if self._matched is None:
             return {}
         found = self._matched.log_odds(Placed.of(place[None], [text]))[0]
-        if self._hear is not None and text and not is_sure(found):
-            found = self._matched.look_again(found, gains(found, self.cards, text, self._hear), self._matcher)
+        if self._hear is not None and text:
+            found = self._matched.look_again(found, self.cards, text, self._hear, self._matcher)
         return dict(zip((card.name for card in self.cards), found.tolist(), strict=True))

@@ -96,7 +96,7 @@ class HiddenStateRouter:
 class CardRouter:
     """Routes among adapters that it knows only from their cards; no head is needed for them.
 
-    `look_again`: where no choice is sure the request is read again under the likeliest cards (channel.py), seven times
+    `look_again`: where no choice is sure the request is read again under the likeliest cards (channel.py), six times
     the time of its first reading. Without it the choice takes under a millisecond and is right less often."""
 
     def __init__(self, engine: Any, cards: Sequence[Card], *, look_again: bool = True) -> None:

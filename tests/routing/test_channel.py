@@ -14,7 +14,7 @@ from lora_agent.engine.local.base import load_base
 from lora_agent.engine.local.engine import LocalEngine
 from lora_agent.registry import Registry
 from lora_agent.routing import Card, CardRouter
-from lora_agent.routing.channel import ANYTHING, LIKELIEST, Heard, gains, is_sure
+from lora_agent.routing.channel import ANYTHING, LIKELIEST, WITHIN, Heard, gains, is_sure
 from lora_agent.routing.head import find_head, write_head
 from lora_agent.routing.matcher import Matched, MatchedCards, Matcher, Odds, Placed
 from lora_agent.routing.untrained import untrained_head
@@ -63,10 +63,11 @@ def test_cards_and_examples_count_by_their_own_factors() -> None:
     made = matcher()
     placed = Placed.of(torch.eye(8)[:2], ["a", "b"])
     cards = MatchedCards(placed, [placed[[]], placed[[1]]], made)
-    before, gained = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])
-    assert cards.look_again(before, gained, made).tolist() == pytest.approx([1 + 3 - 0.5, 0.5 * 2 + 4])
+    before, told = torch.tensor([1.0, 2.0]), Told("Number 1.")  # gains of 0 and 4
+    again = cards.look_again(before, CARDS[:2], "x", told, made)
+    assert again.tolist() == pytest.approx([1 + 0 - 0.5, 0.5 * 2 + 4])
     silent = replace(made, heard_examples=None)
-    assert cards.look_again(before, gained, silent).tolist() == pytest.approx([3.5, 2.0])
+    assert cards.look_again(before, CARDS[:2], "x", told, silent).tolist() == pytest.approx([0.5, 2.0])
 
 
 def test_who_was_not_looked_at_gains_no_more_than_the_least() -> None:
@@ -74,6 +75,12 @@ def test_who_was_not_looked_at_gains_no_more_than_the_least() -> None:
     found = gains(before, CARDS, "x", Told("Number 0.", "Number 6."))
     assert found.tolist() == pytest.approx([4, 0, 0, 0, 0, 0, 0])
     assert gains(before[:1], CARDS[:1], "x", Told("Number 0.")).tolist() == pytest.approx([4])
+    many, told = [Card(f"m{i}", "Like the others.") for i in range(LIKELIEST + 3)], Told()
+    gains(torch.zeros(len(many)), many, "x", told)
+    assert len(told.asked) == 1 + LIKELIEST
+    told = Told()
+    gains(torch.tensor([WITHIN + 0.1, 0.2, 0.0, -1.0]), CARDS[:4], "x", told)
+    assert told.asked == [ANYTHING.told, CARDS[0].told, CARDS[1].told]  # those that are not far behind
     assert is_sure(torch.tensor([4.0, -1.0]))
     assert not is_sure(torch.tensor([4.0, 3.0]))
     assert is_sure(torch.tensor([-4.0, -5.0]))  # that it is for none of them

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize as unit
 
+from lora_agent.cli.heap import start_over_in_huge_pages
 from lora_agent.registry import write_loose
 from lora_agent.routing import Card
 from lora_agent.routing.head import ABSTAIN, HEADS, Head, find_head, find_listener, listener_path, write_head
@@ -41,7 +42,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m training.router", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, help="the router's rows; not needed with --matcher-only")
     parser.add_argument("--matcher-only", action="store_true", help="keep the head that is there")
-    parser.add_argument("--listener", action="store_true", help="learn anew what a second look listens with (30 min)")
+    parser.add_argument("--listener", action="store_true", help="learn anew what a second look listens with (20 min)")
     parser.add_argument("--out", type=Path, default=Path("runs/build/router"), help="where features are kept")
     parser.add_argument(
         "--public", type=Path, default=os.environ.get("LORA_AGENT_DATA"), help="default: LORA_AGENT_DATA"
@@ -234,4 +235,5 @@ def _prototype_fit(
 
 
 if __name__ == "__main__":
+    start_over_in_huge_pages()
     sys.exit(main())

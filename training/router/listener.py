@@ -20,7 +20,6 @@ from torch.nn import functional
 
 from lora_agent.engine.local.base import BaseModel
 from lora_agent.engine.local.likelihood import MOST_TOKENS
-from lora_agent.engine.local.prefix_cache import common_length
 from lora_agent.registry import LoraTensors
 from lora_agent.registry.tensors import TENSOR
 from lora_agent.routing import Card
@@ -32,7 +31,7 @@ from ..fit.forward import read_pass, use_packed_passes
 from ..fit.precision import multiplies_bfloat16
 from ..fit.trainable import decoder_of
 
-STEPS, WARMUP, SAVE_EVERY = 270, 15, 50
+STEPS, WARMUP, SAVE_EVERY = 270, 15, 50  # 1,200 tell no better (decision 089)
 CARDS, REQUESTS, NEAR = 4, 2, 16
 """Intents of a step, requests of each, and among how many nearest ones they are drawn."""
 SAME = 0.9
@@ -152,7 +151,8 @@ def log_likelihoods(base: BaseModel, model: Any, told: Sequence[str], said: Sequ
     lines = [Line(list(opening[card].before), texts[text]) for text, card in pairs]
     after, _ = pack(lines, known)
     cache = DynamicCache()
-    with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16(torch.device("cpu"))):
+    narrow = multiplies_bfloat16(torch.device("cpu"))
+    with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
         hidden = torch.cat([read_pass(model, part, cache)[0] for part in (before, after)])
     ends = torch.tensor([len(ids) for ids in cards]).cumsum(0) - 1
     places, targets, row_of = [], [], []
@@ -163,7 +163,7 @@ def log_likelihoods(base: BaseModel, model: Any, told: Sequence[str], said: Sequ
         targets += texts[text]
         row_of += [row] * count
         start += count
-    output = decoder_of(model).get_output_embeddings().weight
+    output = decoder_of(model).get_output_embeddings().weight.to(torch.bfloat16 if narrow else torch.float32)
     each = TokenLogProbs.apply(hidden[places].float(), output, torch.tensor(targets))
     totals = torch.zeros(len(pairs)).index_add(0, torch.tensor(row_of), each)
     return totals.view(len(texts), len(cards)), torch.tensor([len(ids) for ids in texts])
@@ -173,11 +173,9 @@ def _tokens(base: BaseModel, told: Sequence[str], said: Sequence[str]) -> tuple[
     """The cards as system turns up to where a user's text begins, and the texts to their turns' ends."""
     cards, texts = [], []
     for one in told:
-        system = Message(role="system", content=one)
-        blank = base.renderer.context([system, Message(role="user")])
-        whole = base.renderer.context([system, Message(role="user", content=said[0])])
-        start = common_length(tuple(whole), tuple(blank))
-        cards.append(whole[:start])
+        turns = [Message(role="system", content=one), Message(role="user", content=said[0])]
+        whole = base.renderer.context(turns)
+        cards.append(whole[: base.renderer.text_start(whole, turns)])
     for text in said:
         whole = base.renderer.context([Message(role="system", content=told[-1]), Message(role="user", content=text)])
         texts.append(whole[len(cards[-1]) :][:MOST_TOKENS])
@@ -195,11 +193,12 @@ class TokenLogProbs(torch.autograd.Function):
         values, slopes = [], []
         for start in range(0, len(hidden), _CHUNK):
             chosen = targets[start : start + _CHUNK]
-            logits = hidden[start : start + _CHUNK] @ output.T
+            logits = (hidden[start : start + _CHUNK].to(output.dtype) @ output.T).float()
             total = logits.logsumexp(1)
             values.append(logits.gather(1, chosen[:, None])[:, 0] - total)
             if ctx.needs_input_grad[0]:
-                slopes.append(output[chosen] - logits.sub_(total[:, None]).exp_() @ output)
+                mean = logits.sub_(total[:, None]).exp_().to(output.dtype) @ output
+                slopes.append((output[chosen] - mean).float())
         if slopes:
             ctx.save_for_backward(torch.cat(slopes))
         return torch.cat(values)

@@ -27,11 +27,8 @@ def again(
     before: Tensor, cards: MatchedCards, told: Sequence[Card], texts: Sequence[str], made: Matcher, hear: Hear
 ) -> Tensor:
     """Log-odds (m, n) as a router finds them, from those of its first look."""
-    rows = [
-        odds if is_sure(odds) else cards.look_again(odds, gains(odds, told, text, hear), made)
-        for odds, text in zip(before, texts, strict=True)
-    ]
-    return torch.stack(rows)
+    pairs = zip(before, texts, strict=True)
+    return torch.stack([cards.look_again(odds, told, text, hear, made) for odds, text in pairs])
 
 
 def fit(parts: Sequence[Looked], kept: float) -> Heard:
