@@ -33,6 +33,9 @@ def test_only_new_rows_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert read == ["one", "three", "eleven"]
     router._features(base, rows("eleven", "one"), path)
     assert read == ["one", "three", "eleven"]
+    router._features(base, rows("one", "seventh"), path)
+    router._features(base, rows("three", "eleven"), path)  # which the call before did not ask for
+    assert read == ["one", "three", "eleven", "seventh"]
     other = SimpleNamespace(source_sha256="b", scale=2.0)
     assert router._features(other, rows("one"), path).tolist() == [[3.0, 2.0]]
     assert [file.name for file in tmp_path.iterdir()] == ["features.pt"]

@@ -123,7 +123,7 @@ def _listener(head: Head, base: Any, options: argparse.Namespace) -> None:
 
 def _features(base: Any, rows: list[Row], path: Path) -> torch.Tensor:
     """Kept on disk under the base's digest and one of each row, so that only new rows are read: extraction takes an
-    hour, the fit minutes."""
+    hour, the fit minutes. Rows that are not asked for stay there: the listener asks for some, the matcher for all."""
     keys = [hashlib.sha256(json.dumps(row.input).encode()).hexdigest() for row in rows]
     known: dict[str, torch.Tensor] = {}
     saved = torch.load(path, weights_only=True) if path.is_file() else {}
@@ -132,12 +132,11 @@ def _features(base: Any, rows: list[Row], path: Path) -> torch.Tensor:
     new = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
     if new:
         known |= dict(zip(new, extract(base, list(new.values())), strict=True))
-    features = torch.stack([known[key] for key in keys])
-    if new:
         whole = path.with_suffix(".tmp")
-        torch.save({"base": base.source_sha256, "keys": keys, "features": features}, whole)
+        kept = torch.stack(list(known.values()))
+        torch.save({"base": base.source_sha256, "keys": list(known), "features": kept}, whole)
         whole.replace(path)
-    return features
+    return torch.stack([known[key] for key in keys])
 
 
 def _card(path: Path) -> Card:
