@@ -64,12 +64,13 @@ def fit(
         rng.setstate(saved["rng"])
         for name, value in saved["weights"].items():
             weights[name].data.copy_(value)
+    several = [i for i, intent in enumerate(intents) if len(intent.utterances) > 1]
     started = time.monotonic()
     model.train()
     for step in range(first, STEPS):
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1.0, (step + 1) / WARMUP) * (1 - step / STEPS)
-        loss, share = _loss(base, model, *_draw(intents, near, rng))
+        loss, share = _loss(base, model, *_draw(intents, several, near, rng))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(weights.values(), 1.0)
@@ -111,10 +112,10 @@ def neighbours(places: Tensor) -> list[list[int]]:
 
 
 def _draw(
-    intents: Sequence[Intent], near: Sequence[Sequence[int]], rng: random.Random
+    intents: Sequence[Intent], several: Sequence[int], near: Sequence[Sequence[int]], rng: random.Random
 ) -> tuple[list[str], list[str], list[int]]:
-    """What is told of each card, requests, and the number of each one's card."""
-    several = [i for i, intent in enumerate(intents) if len(intent.utterances) > 1]
+    """What is told of each card, requests, and the number of each one's card. `several`: intents of more than one
+    request, near which all are drawn."""
     first = rng.choice(several)
     chosen = [first, *rng.sample(list(near[first]), CARDS - 1)]
     shots = rng.choice(SHOTS)

@@ -30,13 +30,7 @@ from lora_agent.engine.local.session import LocalSession
 from lora_agent.engine.local.slots import Slots
 from lora_agent.engine.shared import SharedEngine
 from lora_agent.errors import PackageFormatError, UnknownAdapterError
-from lora_agent.registry import (
-    AdapterPackage,
-    LooseLora,
-    Registry,
-    check_base,
-    check_gate,
-)
+from lora_agent.registry import AdapterPackage, LooseLora, Registry, check_base, check_gate
 from lora_agent.render import read_messages, read_tools
 from lora_agent.types import JsonSchema, Message, Result, Tool
 
