@@ -21,28 +21,29 @@ from .contract import problem
 from .documents import Pool, make_row
 from .passages import Question
 from .sources import read
-from .written import ROUNDS
+from .written import DEV_ROUND, ROUNDS
 
 SHARES: dict[Split, dict[str, float]] = {
     "train": {
-        "generator": 0.04, "written": 0.10, "written_2": 0.60, "nq": 0.09, "squad2": 0.10, "xquad": 0.01,
-        "disflqa": 0.01, "quac": 0.01, "boolq": 0.02, "narrativeqa": 0.01, "pubmedqa": 0.01,
+        "generator": 0.02, "written": 0.17, "written_2": 0.08, "written_3": 0.13, "nq": 0.09, "squad2": 0.36,
+        "xquad": 0.02, "disflqa": 0.03, "quac": 0.06, "boolq": 0.02, "narrativeqa": 0.01, "pubmedqa": 0.01,
     },
     "dev": {
-        "generator": 0.40, "nq": 0.15, "xquad": 0.20, "disflqa": 0.03, "quac": 0.09, "boolq": 0.07,
-        "narrativeqa": 0.04, "pubmedqa": 0.02,
+        "written_dev": 0.35, "generator": 0.15, "nq": 0.12, "xquad": 0.17, "disflqa": 0.03, "quac": 0.08,
+        "boolq": 0.05, "narrativeqa": 0.04, "pubmedqa": 0.01,
     },
 }  # fmt: skip
 """SQuAD 2.0 articles are all in train, so dev has none of that set; xquad and disflqa follow their
 articles."""
 
 REMOVE_GOLD = {
-    "written": 0.05, "written_2": 0.0, "nq": 0.34, "squad2": 0.08, "xquad": 0.30, "disflqa": 0.10, "quac": 0.15,
-    "boolq": 0.15, "narrativeqa": 0.25, "pubmedqa": 0.15,
+    "written": 0.05, "written_2": 0.0, "written_3": 0.0, "written_dev": 0.0, "nq": 0.34, "squad2": 0.08,
+    "xquad": 0.30, "disflqa": 0.10, "quac": 0.15, "boolq": 0.15, "narrativeqa": 0.25, "pubmedqa": 0.15,
 }  # fmt: skip
 """Chance that an answerable question loses its passage: with the native ones about 40 % have no answer."""
 
 SQUAD_FAMILY = ("squad2", "xquad", "disflqa")
+WRITTEN_PERCENT = {name: 100 if name == DEV_ROUND else 0 for name in ROUNDS}
 DEV_PERCENT = 12
 
 
@@ -80,7 +81,7 @@ def split_questions(questions: dict[str, list[Question]]) -> dict[Split, dict[st
         sides["train"][source] = []
         sides["dev"][source] = []
         for question in found:
-            percent = {**dict.fromkeys(ROUNDS, 0), **dict.fromkeys(SQUAD_FAMILY, 40)}.get(source, DEV_PERCENT)
+            percent = {**WRITTEN_PERCENT, **dict.fromkeys(SQUAD_FAMILY, 40)}.get(source, DEV_PERCENT)
             is_dev = question.article not in squad and zlib.crc32(question.article.encode()) % 100 < percent
             sides["dev" if is_dev else "train"][source].append(question)
     return sides

@@ -72,7 +72,7 @@ def make_row(
     passage is left out, so that the question has no answer; `hard` the chance that a distractor is of the
     same topic."""
     without = bool(question.answer) and rng.random() < remove_gold
-    count = rng.choices((1, 2, 3, 4), (0.16, 0.38, 0.34, 0.12))[0]
+    count = rng.choices((1, 2, 3, 4), (0.34, 0.34, 0.22, 0.10))[0]
     limit = MAX_WORDS[count] * (2 if rng.random() < LONG else 1)
     documents: list[dict[str, str]] = []
     if not without:

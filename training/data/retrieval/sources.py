@@ -12,13 +12,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lora_agent.errors import ConfigError
 
 from .passages import Question, best_place, content_words, word_count
-from .written import read_written
+from .written import ROUNDS, read_written
 
 MAX_ANSWER_WORDS = 12
 MAX_SENTENCE_WORDS = 22  # where the question asks how or why, a clause or sentence is the answer
@@ -268,9 +269,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 SOURCES: dict[str, Reader] = {
-    "written": lambda _: read_written("written"),
-    "written_2": lambda _: read_written("written_2"),
-    "written_3": lambda _: read_written("written_3"),
+    **{name: partial(lambda round_, _: read_written(round_), name) for name in ROUNDS},
     "nq": read_nq,
     "squad2": read_squad2,
     "xquad": read_xquad,

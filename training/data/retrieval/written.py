@@ -23,9 +23,15 @@ from lora_agent.errors import ConfigError
 from .passages import Question, best_place, content_words
 
 TABLES = Path(__file__).parent / "written"
-ROUNDS = {"written": ("r1", "r2", "r3", "r4"), "written_2": ("r5", "r6"), "written_3": ("r7", "r8", "r9")}
-"""Tables of each round; a round is a source of its own, with a share of its own (decisions 074, 080). What was learnt
-from `written_3` is not shipped, and it has no share (decision 085)."""
+DEV_ROUND = "written_dev"
+ROUNDS = {
+    "written": ("r1", "r2", "r3", "r4"),
+    "written_2": ("r5", "r6"),
+    "written_3": ("r7", "r8", "r9"),
+    DEV_ROUND: ("r10", "r11"),
+}
+"""Tables of each round; a round is a source of its own, with a share of its own (decisions 074, 080, 085). That of
+other hands is for development."""
 
 
 def read_written(source: str) -> tuple[list[Question], Counter[str]]:
