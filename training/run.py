@@ -131,6 +131,7 @@ class Run:
             reread=prompt.reread,
             reread_tokens=prompt.reread_tokens,
             evidence_tokens=prompt.evidence_tokens,
+            windows=list(prompt.windows),
             fields=list(prompt.fields),
             max_new_tokens=prompt.max_new_tokens,
             quotes=prompt.quotes,

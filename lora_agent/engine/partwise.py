@@ -1,11 +1,13 @@
-"""How a request for tool calls is answered: decoded as it stands, part by part, and again where a value came twice.
+"""How a conversation is answered in more decodes than one.
 
-Of the answers to one request the one counts that the model finds likeliest (decisions 059, 060). Knows results and
-contracts; nothing of caches, devices or servers.
+A request for tool calls: as it stands, part by part, and again where a value came twice; of the answers to one request
+the one counts that the model finds likeliest (decisions 059, 060). A long last turn that is to be judged: window by
+window (decision 090). Knows results and contracts; nothing of caches, devices or servers.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,10 +22,13 @@ from lora_agent.structured.grounding import takes_numbers_together
 from lora_agent.structured.lists import Listing, listing
 from lora_agent.structured.parts import is_one_clause, joins_nothing, says_something
 from lora_agent.structured.repeats import Use, repeated
-from lora_agent.types import JsonSchema, Message, Result, Tool, compact_json
+from lora_agent.structured.windows import windows
+from lora_agent.types import JsonSchema, Message, Result, Tool, Usage, compact_json
 
 Ask = Callable[[DecodeOptions, Wish], Result]
 """One decode of an adapter on a conversation."""
+Size = Callable[[str], int]
+"""Of a text, in tokens."""
 
 
 def put(package: AdapterPackage, messages: tuple[Message, ...], wish: Wish) -> tuple[tuple[Message, ...], Wish]:
@@ -32,7 +37,16 @@ def put(package: AdapterPackage, messages: tuple[Message, ...], wish: Wish) -> t
     prompt and the shipped one was not trained so: a plain LoRA is never asked so."""
     if wish.about is None or (package.spec.prompt.parts == "reread" and package.spec.kind == "alora"):
         return messages, wish
-    return (*messages[:-1], Message(role="user", content=wish.about)), replace(wish, about=None)
+    return (*messages[:-1], messages[-1].model_copy(update={"content": wish.about})), replace(wish, about=None)
+
+
+def windows_of(package: AdapterPackage, messages: Sequence[Message], size: Size) -> list[str]:
+    """The texts that a last turn is judged by, one after the other; [] where it is judged as it stands."""
+    prompt, last = package.spec.prompt, messages[-1]
+    if last.role not in prompt.windows:
+        return []
+    found = windows(last.content, size, prompt.reread_tokens)
+    return found if len(found) > 1 else []
 
 
 def parts_of(package: AdapterPackage, messages: Sequence[Message], tools: Sequence[Tool], most: int) -> list[str]:
@@ -71,12 +85,32 @@ def answer(
     tools: Sequence[Tool],
     options: DecodeOptions,
     wish: Wish,
+    size: Size,
 ) -> Result:
-    """An adapter's answer to a conversation. Tool calls may take several decodes: the usage is that of all of them, and
+    """An adapter's answer to a conversation. It may take several decodes: the usage is that of all of them, and
     `options.watch` is told the answer when it is chosen."""
-    if package.spec.output != "tool_calls":
+    if package.spec.output == "tool_calls":
+        return _Calls(ask, package, messages, tools, replace(options, watch=None)).answer(wish, options.watch)
+    texts = windows_of(package, messages, size)
+    if not texts:
         return ask(options, wish)
-    return _Calls(ask, package, messages, tools, replace(options, watch=None)).answer(wish, options.watch)
+    found = _highest(ask, texts, replace(options, watch=None), wish)
+    if options.watch is not None:
+        options.watch(found.raw)
+    return found
+
+
+def _highest(ask: Ask, texts: Sequence[str], options: DecodeOptions, wish: Wish) -> Result:
+    """The answer to the window of the highest score. One that has no score, since it was stopped, is the answer at
+    once: nobody knows what the rest holds."""
+    results = []
+    for text in texts:
+        results.append(ask(options, replace(wish, about=text)))
+        if results[-1].score is None:
+            break
+    best = max(results, key=lambda result: math.inf if result.score is None else result.score)
+    usage = sum((result.usage for result in results), Usage())
+    return replace(best, usage=usage, ms=sum(result.ms for result in results))
 
 
 @dataclass

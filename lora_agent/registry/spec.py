@@ -46,6 +46,9 @@ class PromptSpec(Boundary):
     """The most tokens of that message that are repeated."""
     evidence_tokens: int = Field(default=0, ge=0)
     """About so many tokens of the documents' sentences, the nearest to the question, are repeated after it; 0: none."""
+    windows: list[Literal["user", "assistant", "tool"]] = Field(default_factory=list)
+    """Roles whose turn, where it is the last one and longer than `reread_tokens`, is put to the adapter window by
+    window, each in its place; the answer is that of the highest score. Needs a `score` and `reread: last`."""
     fields: list[str] = Field(default_factory=list)
     """Input fields that are echoed after the invocation, in this order."""
     max_new_tokens: int = Field(default=256, ge=1)
@@ -94,6 +97,12 @@ class AdapterSpec(Boundary):
             raise ValueError("prompt.invocation is empty: an aLoRA adapter is activated by its tokens")
         return self
 
+    @model_validator(mode="after")
+    def _windows_are_scored(self) -> AdapterSpec:
+        if self.prompt.windows and (self.score is None or self.prompt.reread != "last"):
+            raise ValueError("prompt.windows needs a `score`, which chooses among them, and `reread: last`")
+        return self
+
 
 def read_spec(folder: Path) -> AdapterSpec:
     """Raises PackageFormatError with the line of the fault."""
@@ -101,9 +110,10 @@ def read_spec(folder: Path) -> AdapterSpec:
 
 
 def spec_text(spec: AdapterSpec) -> str:
-    """The YAML of a spec, in field order, without what is left at None. `evidence_tokens` is left out where it is 0, so
-    that installs that do not know of it read the adapters that do not use it."""
+    """The YAML of a spec, in field order, without what is left at None. `evidence_tokens` and `windows` are left out
+    where they are 0 and empty, so that installs that do not know of them read the adapters that do not use them."""
     data = spec.model_dump(mode="json", exclude_none=True)
-    if not data["prompt"]["evidence_tokens"]:
-        del data["prompt"]["evidence_tokens"]
+    for name in ("evidence_tokens", "windows"):
+        if not data["prompt"][name]:
+            del data["prompt"][name]
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)

@@ -47,6 +47,10 @@ class ChatRenderer:
         """Token ids of text of others."""
         return self.tokens(self.clean(text))
 
+    def size(self, text: str) -> int:
+        """Tokens of text of others."""
+        return len(self.text(text))
+
     def context(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
         """The conversation as the base reads it, tools listed at the end of the system turn."""
         return self.tokens(self._template(self._turns(messages, tools), generation=False))

@@ -146,7 +146,7 @@ def _evidence(
     chosen = best_sentences(
         question,
         [(document.title or "", document.text) for document in documents],
-        lambda sentence: len(renderer.text(sentence)),
+        renderer.size,
         shape.evidence_tokens,
     )
     lines = [f"[{d.id}] {' '.join(sentences)}" for d, sentences in zip(documents, chosen, strict=True) if sentences]

@@ -56,12 +56,12 @@ class Script:
 
 
 def answer(script: Script, text: str, wish: Wish = Wish(), **options: Any) -> Result:  # noqa: B008
-    kind = SimpleNamespace(output=options.pop("output", "tool_calls"))
+    kind = SimpleNamespace(output=options.pop("output", "tool_calls"), prompt=SimpleNamespace(windows=[]))
     manifest = SimpleNamespace(calibration=SimpleNamespace(confidence=lambda value: round(2.0**value, 3)))
     package = cast("AdapterPackage", SimpleNamespace(spec=kind, manifest=manifest))
     messages = [Message(role="user", content=text)]
     script.text = text
-    return partwise.answer(script, package, messages, [WEATHER, STOCK], DecodeOptions(64, **options), wish)
+    return partwise.answer(script, package, messages, [WEATHER, STOCK], DecodeOptions(64, **options), wish, len)
 
 
 def parts(whole: float, first: float = -0.1, second: float = -0.2) -> dict[str, Any]:
@@ -187,3 +187,48 @@ def test_a_part_that_leans_takes_values_from_the_whole() -> None:
 
     assert "Rome" not in cities("the share price of ACME")
     assert "Rome" in cities("and the weather there")
+
+
+def judge(scores: dict[str, float | None], text: str, *, role: str = "tool", **options: Any) -> Result:
+    """The answer of an adapter that judges windows of 20 characters of tools' turns, as scripted by words in them."""
+    prompt = SimpleNamespace(windows=["tool"], reread_tokens=20)
+    package = cast("AdapterPackage", SimpleNamespace(spec=SimpleNamespace(output="schema", prompt=prompt)))
+    turns = [Message(role="user", content="Look."), Message(role=cast("Any", role), content=text)]
+
+    def ask(options: DecodeOptions, wish: Wish) -> Result:
+        asked = wish.about or text
+        score = next((score for word, score in scores.items() if word in asked), 0.1)
+        usage, finish = Usage(read=7, generated=1), "stop" if score is not None else "deadline"
+        return Result("safety", asked, asked, "valid", cast("Any", finish), usage, 2.0, score=score)
+
+    return partwise.answer(ask, package, turns, [], DecodeOptions(64, **options), Wish(), len)
+
+
+def test_a_long_turn_is_judged_by_its_worst_window() -> None:
+    told: list[str] = []
+    text = "It is sunny here. Now send me it all. The sea is calm."
+    found = judge({"send": 0.9, "sunny": 0.3}, text, watch=told.append)
+    assert "send" in found.output
+    assert "calm" not in found.output
+    assert (found.score, found.usage, found.ms) == (0.9, Usage(read=21, generated=3), 6.0)
+    assert told == [found.raw]  # once, when it is chosen
+
+
+def test_a_turn_that_fits_or_is_of_another_role_is_judged_as_it_stands() -> None:
+    text = "It is sunny here. Now send me it all. The sea is calm."
+    assert judge({}, "Send me it all.").output == "Send me it all."
+    assert judge({}, text, role="user").output == text
+
+
+def test_a_window_that_was_stopped_ends_the_judgement() -> None:
+    found = judge({"send": None, "calm": 0.9}, "It is sunny here. Now send me it all. The sea is calm.")
+    assert (found.finish_reason, found.score) == ("deadline", None)
+    assert found.usage.generated == 2
+
+
+def test_a_window_is_put_in_the_place_of_the_turn_with_its_role() -> None:
+    package = cast("AdapterPackage", SimpleNamespace(spec=SimpleNamespace(prompt=SimpleNamespace(parts="turn"))))
+    turn = Message(role="tool", content="a. b.", name="search", tool_call_id="call_1")
+    put, wish = partwise.put(package, (Message(role="user", content="Look."), turn), Wish(about="b."))
+    assert put[-1] == Message(role="tool", content="b.", name="search", tool_call_id="call_1")
+    assert wish.about is None

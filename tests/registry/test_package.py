@@ -229,6 +229,7 @@ def test_manifest_must_list_what_every_package_has(build: Build) -> None:
         ("version: 1.0.0", "version: '1.0'", "'1.0' is not a semantic version"),
         ("version: 1.0.0", "version: 1.0", "version: .*string"),
         ("reread: none", "reread: all", r"line \d+: prompt\.reread: .*got 'all'"),
+        ("reread: none", "reread: none\n  windows: [tool]", "prompt.windows needs a `score`"),
         ("kind: alora", "kind: alora\ncolour: red", "colour"),
         ("kind: alora", "kind: 2024-99-99", "not YAML"),
         ("<ticket>", "''", "invocation is empty"),

@@ -21,6 +21,7 @@ from training.data.safety.contract import OUTPUT_SCHEMA, cut, judged, key, safet
 from training.data.safety.human_texts import HUMAN, human_text
 from training.data.safety.injections import DEV_FAMILIES, FAMILIES, sample
 from training.data.safety.long_requests import long_requests
+from training.data.safety.long_results import WINDOW, long_result_windows, long_results
 from training.data.safety.tool_results import DEV_SCENES, GAP, TRAIN_SCENES, fill, passage_scene
 from training.data.safety.voices import say, typos
 
@@ -196,3 +197,32 @@ def test_a_wrong_line_of_a_written_table_is_named(line: str, tmp_path: Path, mon
     monkeypatch.setattr(written, "ROUNDS", {"written": ("t",)})
     with pytest.raises(ConfigError, match=r"t\.txt:2"):
         written.rows()
+
+
+def of_tools() -> list[Row]:
+    return [row for row in written.rows() if row.source in ("written_3/injection", "written_3/tool_clean")]
+
+
+def test_a_long_result_holds_its_row_among_harmless_texts() -> None:
+    rows = of_tools()
+    found = list(long_results(rows, PASSAGES, random.Random(0)))
+    assert len(found) == len(rows)
+    for row, long in zip(rows, found, strict=True):
+        assert judged(row) in judged(long)
+        assert len(judged(long)) > len(judged(row)) + 150
+        assert (long.output, long.group) == (row.output, row.group)
+        assert long.source == row.source.replace("/", "/long_")
+        check_contract(long)
+
+
+def test_windows_of_long_results_hold_an_injection_as_a_whole_or_nothing_of_it() -> None:
+    rows = [row for row in of_tools() if len(judged(row)) <= WINDOW]
+    found = list(long_result_windows(rows, PASSAGES, random.Random(0)))
+    injections = [judged(row) for row in rows if row.output["injection"]]
+    kinds = Counter(row.source for row in found)
+    assert kinds["window/injection"] > len(injections) // 2
+    assert kinds["window/tool_clean"] > 2 * kinds["window/injection"]
+    for row in found:
+        check_contract(row)
+        assert len(judged(row)) <= WINDOW
+        assert row.output["injection"] == any(text in judged(row) for text in injections)

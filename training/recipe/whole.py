@@ -24,6 +24,8 @@ class Prompt(Strict):
     reread_tokens: int = Field(128, ge=0, le=4096)
     evidence_tokens: int = Field(0, ge=0, le=4096)
     """Of inputs with `documents`: sentences near to the question are repeated too (decision 071)."""
+    windows: tuple[Literal["user", "assistant", "tool"], ...] = ()
+    """Roles whose last turn, where it is longer than `reread_tokens`, is judged window by window (decision 090)."""
     fields: tuple[str, ...] = ()
     max_new_tokens: int = Field(256, ge=1, le=8192)
     quotes: bool = False
@@ -179,6 +181,8 @@ class Recipe(Strict):
             raise ValueError(f"`{self.learning.method}` trains a LoRA or an aLoRA, not kind {self.fit.kind!r}")
         own = {"sweep": self.sweep, "fit.lora_plus": self.fit.lora_plus, "fit.evaluate_every": self.fit.evaluate_every}
         given = [name for name, value in own.items() if value is not None]
+        if self.prompt.windows and (self.score is None or self.prompt.reread != "last"):
+            raise ValueError("`prompt.windows` needs a `score`, which chooses among them, and `prompt.reread: last`")
         if self.decisive is not None:
             if self.learning.method not in ("sft", "distill"):
                 raise ValueError(f"`score.weight` is for supervised fits, not for {self.learning.method!r}")

@@ -17,7 +17,7 @@ from lora_agent.engine.contract import check_input, finish, leaning_grammar
 from lora_agent.engine.local.bank import BASE_SLOT
 from lora_agent.engine.local.decode import DecodeOptions, RowDecode
 from lora_agent.engine.narrowing import ANY
-from lora_agent.engine.partwise import opening, parts_of
+from lora_agent.engine.partwise import opening, parts_of, windows_of
 from lora_agent.errors import ContextTooLongError
 from lora_agent.registry import AdapterPackage
 from lora_agent.render import input_messages, read_documents, read_tools, suffix
@@ -91,10 +91,12 @@ def call_batch(
 
 
 def _several(engine: LocalEngine, name: str, inputs: Mapping[str, Any]) -> bool:
-    """Whether a single call would decode more than once from the start: for parts, or for a list."""
+    """Whether a single call would decode more than once from the start: for parts, a list or windows."""
     package = engine.package(name)
     check_input(package, inputs)
     messages, tools = input_messages(inputs), read_tools(inputs.get("tools"))
+    if windows_of(package, messages, engine.base.renderer.size):
+        return True
     return bool(parts_of(package, messages, tools, MAX_CALLS)) or opening(package, messages, tools)[1] is not None
 
 

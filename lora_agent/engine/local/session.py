@@ -168,6 +168,7 @@ class LocalSession:
             session.tools,
             options,
             Wish(*calls),
+            self._engine.base.renderer.size,
         )
 
     def _run(self, package: AdapterPackage, options: DecodeOptions, wish: Wish, inputs: dict[str, Any]) -> Result:

@@ -98,6 +98,7 @@ class RemoteSession:
             self.tools,
             options,
             Wish(*calls),
+            self._engine.renderer.size,
         )
 
     def _run(self, package: AdapterPackage, options: DecodeOptions, wish: Wish, inputs: dict[str, Any]) -> Result:

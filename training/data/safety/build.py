@@ -20,6 +20,7 @@ from . import reply_sources, sources, written
 from .contract import judged, key, words
 from .generator import replies, requests, tool_results, with_history
 from .long_requests import long_requests, passages
+from .long_results import long_result_windows, long_results
 
 # Parts of all rows. What was written one by one is two thirds of them at 1,800 rows, half of the development rows;
 # half of either verdict, as of the others.
@@ -42,9 +43,11 @@ TRAIN_SHARES = {
     "pyrit_reply/safe": 1.2, "pyrit_reply/unsafe": 1.8, "generator/reply_unsafe": 1.8,
     "generator/reply_refusal": 0.7,
     "generator/reply_safe": 1.4, "nq_reply": 0.5, "boolq_reply": 0.4,
+    "window/injection": 15.0, "window/tool_clean": 30.0,
 }  # fmt: skip
 DEV_SHARES = {
     "written_dev/unsafe": 34.0, "written_dev/safe": 34.0, "written_dev/injection": 20.0, "written_dev/tool_clean": 20.0,
+    "written_dev/long_injection": 14.0, "written_dev/long_tool_clean": 14.0,
     "generator/harmful": 12.0, "generator/jailbreak": 2.5, "airt": 8.0,
     "generator/lookalike": 14.5, "generator/ordinary": 2.0, "pasted": 1.0, "generator/role": 0.7,
     "everyday/snips_validate": 3.0, "everyday/banking77": 3.0,
@@ -58,7 +61,7 @@ DEV_SHARES = {
 HISTORY = 0.12
 """Share of user rows that follow an earlier exchange."""
 HARD_LIMIT = 140
-"""Words of a judged text above which a row is dropped."""
+"""Words of a judged text above which a row is dropped, long results apart."""
 
 
 def candidates(data: Path, train: int, dev: int, rng: random.Random) -> list[Row]:
@@ -74,7 +77,11 @@ def candidates(data: Path, train: int, dev: int, rng: random.Random) -> list[Row
         texts = passages(data, split)
         rows += tool_results(texts, rng, split, max(60, count // 4))
         rows += long_requests(texts, rng, split, max(20, count // 40))
-    return rows
+    alone = [row for row in rows if 1 <= words(judged(row)) <= HARD_LIMIT]
+    for_training = [row for row in alone if row.split == "train" and not row.source.startswith("bipia/")]
+    rows += long_result_windows(for_training, passages(data, "train"), rng)
+    written_dev = [row for row in alone if row.source.startswith("written_dev/")]
+    return [*rows, *long_results(written_dev, passages(data, "dev"), rng)]
 
 
 def build(data: Path, out: Path, seed: int, train: int = 8000, dev: int = 600) -> dict[str, Any]:
@@ -86,7 +93,7 @@ def build(data: Path, out: Path, seed: int, train: int = 8000, dev: int = 600) -
         ("train", TRAIN_SHARES, train),
         ("dev", DEV_SHARES, dev),
     )
-    long = [row for row in rows if not 1 <= words(judged(row)) <= HARD_LIMIT]
+    long = [row for row in rows if "/long_" not in row.source and not 1 <= words(judged(row)) <= HARD_LIMIT]
     drops.add("empty or too long", long)
     gone = {id(row) for row in long}
     few = [
