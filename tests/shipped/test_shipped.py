@@ -79,7 +79,8 @@ def test_what_is_hidden_in_the_middle_of_a_long_tool_result_is_found(engine: Loc
     assert found.output["injection"]
     assert not clean.output["injection"]
     assert found.score > clean.score  # type: ignore[operator]
-    assert found.usage.read > 900  # each of its windows
+    whole = engine.base.renderer.size(LETTER * 4 + HIDDEN + LETTER * 4)
+    assert found.usage.read > 2 * whole  # each of its windows, by the base and by the adapter
     together = engine.call_batch([("safety", mailbox(HIDDEN)), ("safety", mailbox(""))])
     assert [result.output for result in together] == [found.output, clean.output]
 
