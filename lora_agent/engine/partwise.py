@@ -89,12 +89,13 @@ def answer(
 ) -> Result:
     """An adapter's answer to a conversation. It may take several decodes: the usage is that of all of them, and
     `options.watch` is told the answer when it is chosen."""
+    unwatched = replace(options, watch=None)
     if package.spec.output == "tool_calls":
-        return _Calls(ask, package, messages, tools, replace(options, watch=None)).answer(wish, options.watch)
-    texts = windows_of(package, messages, size)
-    if not texts:
+        found = _Calls(ask, package, messages, tools, unwatched).answer(wish)
+    elif texts := windows_of(package, messages, size):
+        found = _highest(ask, texts, unwatched, wish)
+    else:
         return ask(options, wish)
-    found = _highest(ask, texts, replace(options, watch=None), wish)
     if options.watch is not None:
         options.watch(found.raw)
     return found
@@ -121,15 +122,12 @@ class _Calls:
     tools: Sequence[Tool]
     options: DecodeOptions
 
-    def answer(self, wish: Wish, watch: Callable[[str], None] | None) -> Result:
+    def answer(self, wish: Wish) -> Result:
         found = self._request(self.options, wish)
         texts = parts_of(self.package, self.messages, self.tools, wish.most)
         if texts and not _is_stopped(found):
             found = self._likelier(found, list(self._parts(texts, wish)), len(texts), wish)
-        found = self._without_repetitions(found, wish)
-        if watch is not None:
-            watch(found.raw)
-        return found
+        return self._without_repetitions(found, wish)
 
     def _without_repetitions(self, found: Result, wish: Wish) -> Result:
         """Nobody wants the very same call twice: of 2,719 requests for several calls none does (decision 066)."""

@@ -51,7 +51,7 @@ def run_system(
     """Every row through adapter `name`, or through the base told what the adapter is for, in batches; `free`: without
     the grammar. A row that cannot be run (too long a context) counts as wrong and says why. What `kept` holds is not
     run again, and what is run goes into it."""
-    targets = [len(engine.base.renderer.text(compact_json(row.output))) for row in rows]
+    targets = [engine.base.renderer.size(compact_json(row.output)) for row in rows]
     # Rows of like length share a block. The base seldom stops by itself, so what counts is how long it may go on: twice
     # the longest right answer of the block is room enough for a right one.
     order = sorted(range(len(rows)), key=lambda i: targets[i] if prompted else len(str(rows[i].input)))

@@ -152,6 +152,13 @@ class Recipe(Strict):
         return self
 
     @model_validator(mode="after")
+    def _windows_are_scored(self) -> Recipe:
+        """As the package's card checks (lora_agent.registry.spec), but before hours of training."""
+        if self.prompt.windows and (self.score is None or self.prompt.reread != "last"):
+            raise ValueError("`prompt.windows` needs a `score`, which chooses among them, and `prompt.reread: last`")
+        return self
+
+    @model_validator(mode="after")
     def _variable(self) -> Recipe:
         if self.fit.max_steps == 0 and (self.fit.start is None or self.sweep or self.learning.method != "sft"):
             raise ValueError(
@@ -181,8 +188,6 @@ class Recipe(Strict):
             raise ValueError(f"`{self.learning.method}` trains a LoRA or an aLoRA, not kind {self.fit.kind!r}")
         own = {"sweep": self.sweep, "fit.lora_plus": self.fit.lora_plus, "fit.evaluate_every": self.fit.evaluate_every}
         given = [name for name, value in own.items() if value is not None]
-        if self.prompt.windows and (self.score is None or self.prompt.reread != "last"):
-            raise ValueError("`prompt.windows` needs a `score`, which chooses among them, and `prompt.reread: last`")
         if self.decisive is not None:
             if self.learning.method not in ("sft", "distill"):
                 raise ValueError(f"`score.weight` is for supervised fits, not for {self.learning.method!r}")

@@ -95,9 +95,8 @@ def _several(engine: LocalEngine, name: str, inputs: Mapping[str, Any]) -> bool:
     package = engine.package(name)
     check_input(package, inputs)
     messages, tools = input_messages(inputs), read_tools(inputs.get("tools"))
-    if windows_of(package, messages, engine.base.renderer.size):
-        return True
-    return bool(parts_of(package, messages, tools, MAX_CALLS)) or opening(package, messages, tools)[1] is not None
+    texts = windows_of(package, messages, engine.base.renderer.size) or parts_of(package, messages, tools, MAX_CALLS)
+    return bool(texts) or opening(package, messages, tools)[1] is not None
 
 
 def _again(item: _Item, inputs: Mapping[str, Any], result: Result) -> bool:

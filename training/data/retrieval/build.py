@@ -43,8 +43,8 @@ REMOVE_GOLD = {
 """Chance that an answerable question loses its passage: with the native ones about 40 % have no answer."""
 
 SQUAD_FAMILY = ("squad2", "xquad", "disflqa")
-WRITTEN_PERCENT = {name: 100 if name == DEV_ROUND else 0 for name in ROUNDS}
-DEV_PERCENT = 12
+DEV_PERCENT = {**dict.fromkeys(ROUNDS, 0), DEV_ROUND: 100, **dict.fromkeys(SQUAD_FAMILY, 40)}
+OTHER_DEV_PERCENT = 12
 
 
 def build(data: Path, out: Path, seed: int, train: int = 5000, dev: int = 400) -> dict[str, Any]:
@@ -80,8 +80,8 @@ def split_questions(questions: dict[str, list[Question]]) -> dict[Split, dict[st
     for source, found in questions.items():
         sides["train"][source] = []
         sides["dev"][source] = []
+        percent = DEV_PERCENT.get(source, OTHER_DEV_PERCENT)
         for question in found:
-            percent = {**WRITTEN_PERCENT, **dict.fromkeys(SQUAD_FAMILY, 40)}.get(source, DEV_PERCENT)
             is_dev = question.article not in squad and zlib.crc32(question.article.encode()) % 100 < percent
             sides["dev" if is_dev else "train"][source].append(question)
     return sides

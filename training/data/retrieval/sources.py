@@ -12,7 +12,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -268,8 +267,12 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
+def _written(name: str) -> Reader:
+    return lambda _: read_written(name)
+
+
 SOURCES: dict[str, Reader] = {
-    **{name: partial(lambda round_, _: read_written(round_), name) for name in ROUNDS},
+    **{name: _written(name) for name in ROUNDS},
     "nq": read_nq,
     "squad2": read_squad2,
     "xquad": read_xquad,

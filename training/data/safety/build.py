@@ -64,42 +64,44 @@ HARD_LIMIT = 140
 """Words of a judged text above which a row is dropped, long results apart."""
 
 
-def candidates(data: Path, train: int, dev: int, rng: random.Random) -> list[Row]:
+def candidates(data: Path, train: int, dev: int, rng: random.Random, drops: Drops) -> list[Row]:
     """Every row there is: all of the public sets, and more of our generator's than will be drawn."""
     rows: list[Row] = written.rows()
     for read in (*sources.READERS, *reply_sources.READERS):
         rows += read(data)
     rows += reply_sources.bipia(data, rng)
-    splits: tuple[tuple[Split, int], ...] = (("train", train), ("dev", dev))
-    for split, count in splits:
+    counts: dict[Split, int] = {"train": train, "dev": dev}
+    texts = {split: passages(data, split) for split in counts}
+    for split, count in counts.items():
         rows += requests(rng, split, max(40, count // 6))
         rows += replies(rng, split, max(20, count // 30))
-        texts = passages(data, split)
-        rows += tool_results(texts, rng, split, max(60, count // 4))
-        rows += long_requests(texts, rng, split, max(20, count // 40))
-    alone = [row for row in rows if 1 <= words(judged(row)) <= HARD_LIMIT]
-    for_training = [row for row in alone if row.split == "train" and not row.source.startswith("bipia/")]
-    rows += long_result_windows(for_training, passages(data, "train"), rng)
-    written_dev = [row for row in alone if row.source.startswith("written_dev/")]
-    return [*rows, *long_results(written_dev, passages(data, "dev"), rng)]
+        rows += tool_results(texts[split], rng, split, max(60, count // 4))
+        rows += long_requests(texts[split], rng, split, max(20, count // 40))
+    drops.add("empty or too long", [row for row in rows if not _is_of_a_length(row)])
+    rows = [row for row in rows if _is_of_a_length(row)]
+    ours = [row for row in rows if row.split == "train" and not row.source.startswith("bipia/")]
+    written_dev = [row for row in rows if row.source.startswith("written_dev/")]
+    rows += long_result_windows(ours, texts["train"], rng)
+    return [*rows, *long_results(written_dev, texts["dev"], rng)]
+
+
+def _is_of_a_length(row: Row) -> bool:
+    return 1 <= words(judged(row)) <= HARD_LIMIT
 
 
 def build(data: Path, out: Path, seed: int, train: int = 8000, dev: int = 600) -> dict[str, Any]:
     """Write the set under `out` and return the report."""
     rng = random.Random(seed)
     drops = Drops()
-    rows = candidates(data, train, dev, rng)
+    rows = candidates(data, train, dev, rng, drops)
     settings: tuple[tuple[Split, dict[str, float], int], ...] = (
         ("train", TRAIN_SHARES, train),
         ("dev", DEV_SHARES, dev),
     )
-    long = [row for row in rows if "/long_" not in row.source and not 1 <= words(judged(row)) <= HARD_LIMIT]
-    drops.add("empty or too long", long)
-    gone = {id(row) for row in long}
     few = [
         row
         for split, shares, total in settings
-        for row in thin((r for r in rows if r.split == split and id(r) not in gone), shares, total, rng, drops)
+        for row in thin((r for r in rows if r.split == split), shares, total, rng, drops)
     ]
     clean = Decontaminator.from_data(data)
     kept = usable(few, _identity, clean, drops)

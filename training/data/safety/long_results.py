@@ -8,12 +8,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from lora_agent.structured.windows import windows
 
 from ..rows import Row
-from .contract import judged
+from .contract import judged, safety_row
 
 AROUND = (2, 4, 7)
 """Other texts; with each of about 300 characters these are results of 900 to 2,400."""
@@ -22,24 +21,18 @@ WINDOW = 320
 """Characters, about as many as 80 tokens have."""
 CLEAN = 3
 """Windows without the result of the row itself that are kept of each."""
-SAFE: dict[str, Any] = {"verdict": "safe", "categories": [], "injection": False}
 
 
 def long_results(rows: Sequence[Row], texts: Sequence[str], rng: random.Random) -> Iterator[Row]:
     """Each tool result among `rows`, once more among harmless ones of other rows and encyclopedia paragraphs."""
-    for row, parts, place in _surrounded(rows, texts, rng):
-        text = rng.choice(BETWEEN).join([*parts[:place], judged(row), *parts[place:]])
+    for row, text, _ in _surrounded(rows, texts, rng):
         yield _with(row, text, row.source.replace("/", "/long_"))
 
 
 def long_result_windows(rows: Sequence[Row], texts: Sequence[str], rng: random.Random) -> Iterator[Row]:
-    """Windows of such results: those that hold the row's own result as a whole, with its verdict, and `CLEAN` of those
-    that hold nothing of it."""
-    for row, parts, place in _surrounded(rows, texts, rng):
-        between = rng.choice(BETWEEN)
-        before = "".join(part + between for part in parts[:place])
-        own = range(len(before), len(before) + len(judged(row)))
-        text = between.join([before + judged(row), *parts[place:]])
+    """Windows of such results: the first that holds the row's own result as a whole, with its verdict, and `CLEAN` of
+    those that hold nothing of it."""
+    for row, text, own in _surrounded(rows, texts, rng):
         whole, without, start = [], [], 0
         for window in windows(text, len, WINDOW):
             start = text.index(window, start)
@@ -49,19 +42,23 @@ def long_result_windows(rows: Sequence[Row], texts: Sequence[str], rng: random.R
                 without.append(window)
         for window in whole[:1]:
             yield _with(row, window, "window/injection" if row.output["injection"] else "window/tool_clean")
+        before = [(turn["role"], turn["content"]) for turn in row.input["messages"][:-1]]
         for window in rng.sample(without, min(CLEAN, len(without))):
-            yield replace(_with(row, window, "window/tool_clean"), output=SAFE)
+            yield safety_row([*before, ("tool", window)], [], "window/tool_clean", row.group, split=row.split)
 
 
-def _surrounded(rows: Sequence[Row], texts: Sequence[str], rng: random.Random) -> Iterator[tuple[Row, list[str], int]]:
-    """Rows of tool results, the harmless texts around each, and before which of these it stands."""
+def _surrounded(rows: Sequence[Row], texts: Sequence[str], rng: random.Random) -> Iterator[tuple[Row, str, range]]:
+    """Rows of tool results, the long result that each became, and where its own characters are in it."""
     results = [row for row in rows if row.input["target"] == "tool"]
     harmless = sorted({judged(row) for row in results if row.output["verdict"] == "safe"})
     for row in results:
         count = rng.choice(AROUND)
         parts = [*rng.sample(harmless, count - count // 2), *rng.sample(texts, count // 2)]
         rng.shuffle(parts)
-        yield row, parts, rng.randrange(count + 1)
+        place, between = rng.randrange(count + 1), rng.choice(BETWEEN)
+        before = "".join(part + between for part in parts[:place])
+        own = range(len(before), len(before) + len(judged(row)))
+        yield row, between.join([before + judged(row), *parts[place:]]), own
 
 
 def _with(row: Row, text: str, source: str) -> Row:
